@@ -1,0 +1,63 @@
+//! How a client is made.
+
+use std::time::Duration;
+
+use super::transport::Transport;
+use super::{Client, ClientError};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Settings of a [`Client`].
+#[derive(Clone)]
+pub struct ClientBuilder {
+    url: String,
+    token: Option<String>,
+    deadline: Duration,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url,
+            token: None,
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Sets the bearer token; a server on loopback may need none.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sets how long one call may take in all, its repetitions included; 30 s unless set. Time that the
+    /// server was asked to wait comes on top.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Makes the client. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::InvalidRequest`] when the URL is not an `http://` URL or the token cannot be one.
+    pub fn build(self) -> Result<Client, ClientError> {
+        let transport = Transport::new(&self.url, self.token.as_deref())?;
+        Ok(Client {
+            transport,
+            deadline: self.deadline,
+        })
+    }
+}
+
+impl std::fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The token is a secret and stays out.
+        f.debug_struct("ClientBuilder")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
