@@ -1,1 +1,5 @@
-//! The tracker.
+//! Longrun tracks long-running operations.
+
+pub mod limits;
+pub mod operation;
+pub mod store;

@@ -1,0 +1,96 @@
+//! Every bound of the server: its name, its unit and its reason. Nothing else in the house states a limit.
+
+use std::time::Duration;
+
+/// Bytes of a name (queue, operation type, label): enough for a reverse domain name, small enough for an index.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Labels of one operation: they are kept in its row.
+pub const LABELS_MAX: usize = 16;
+/// Characters of a label's value.
+pub const LABEL_CHARS_MAX: usize = 256;
+/// Bytes of an `Idempotency-Key`: it stands in a unique index.
+pub const KEY_BYTES_MAX: usize = 255;
+
+/// Bytes of a request's body: an operation with the largest input and labels, and room.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a body of `/v1.0/work`: some thirty of the largest results at once.
+pub const WORK_BODY_BYTES_MAX: usize = 8 << 20;
+/// Bytes of an `input` or a `result`: larger things belong into a blob store, with a URL here.
+pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a `checkpoint`: it is rewritten at each report.
+pub const CHECKPOINT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an operation's `error` as JSON: a message and a tail of a log.
+pub const ERROR_BYTES_MAX: usize = 16 << 10;
+/// Characters of `statusDetail`: one line for a person.
+pub const DETAIL_CHARS_MAX: usize = 1024;
+/// Bytes of `resourceLocation`: what browsers and proxies accept as a URL.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Depth of JSON: beyond it no person wrote it.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Bytes of a payload that stay in the operation's own row; larger ones stand apart, written once.
+pub const INLINE_BYTES_MAX: usize = 1 << 10;
+
+/// Priorities run from minus this to this.
+pub const PRIORITY_MAX: i8 = 100;
+/// Attempts of one operation.
+pub const ATTEMPTS_MAX: u16 = 1000;
+/// Attempts where the client says nothing.
+pub const ATTEMPTS_DEFAULT: u16 = 3;
+/// Releases that give their attempt back; later ones stay counted, so that no worker can hand an operation on for ever.
+pub const FREE_RELEASES: u16 = 10;
+/// Seconds of any duration a client may ask for: a year.
+pub const DURATION_SECONDS_MAX: u32 = 366 * 24 * 3600;
+/// How far ahead of the store's clock a client's own times may lie.
+pub const CLIENT_AHEAD_MAX: Duration = Duration::from_mins(5);
+
+/// Seconds of a lease.
+pub const LEASE_SECONDS_MAX: u32 = 3600;
+/// Seconds of a lease where the worker says nothing.
+pub const LEASE_SECONDS_DEFAULT: u32 = 30;
+/// Seconds that a claim may wait.
+pub const CLAIM_WAIT_SECONDS_MAX: u32 = 30;
+/// Operations of one claim.
+pub const CLAIM_LIMIT_MAX: u32 = 1000;
+/// Queues that one claim may name.
+pub const CLAIM_QUEUES_MAX: usize = 16;
+/// Operation types that one claim may name.
+pub const CLAIM_TYPES_MAX: usize = 64;
+/// Bytes of inputs in the answer to one claim; the first operation always goes.
+pub const CLAIM_INPUT_BYTES_MAX: usize = 4 << 20;
+/// Reports in one exchange.
+pub const REPORTS_MAX: usize = 1000;
+/// Seconds that a request with `Prefer: wait` may wait.
+pub const WAIT_SECONDS_MAX: u32 = 60;
+/// How long a worker has to end after a cancel request: its lease goes on no longer.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(30);
+/// How long leases rest after an outage at most, so that live workers speak first.
+pub const LEASE_REST_SECONDS_MAX: u32 = 10;
+/// A tick later than this was an outage (of the server, the store or the machine).
+pub const TICK_LATE: Duration = Duration::from_secs(2);
+
+/// Between two progress events of one operation; what comes sooner is kept and told at the window's end.
+pub const PROGRESS_WINDOW: Duration = Duration::from_millis(250);
+/// Progress events of one operation at full rate.
+pub const PROGRESS_EVENTS_FAST: u32 = 1000;
+/// Between two progress events after those.
+pub const PROGRESS_WINDOW_SLOW: Duration = Duration::from_secs(10);
+
+/// Lanes (queue and operation type) of one tenant: a claim looks at the head of each that it asks for.
+pub const LANES_PER_TENANT_MAX: usize = 10_000;
+/// Submits that may wait for the intake loop; beyond it: 503.
+pub const SUBMIT_LANE_MAX: usize = 8192;
+/// Submits that one turn of the intake loop takes, so that reports never wait long behind them.
+pub const TURN_SUBMITS_MAX: usize = 512;
+/// Operations on which time itself acts in one turn of the intake loop.
+pub const TURN_DUE_MAX: usize = 500;
+/// Bytes of operations in the cache of point reads.
+pub const CACHE_BYTES_MAX: u64 = 32 << 20;
+
+/// A worker that asked for a lane within this time counts as present.
+pub const WORKER_PRESENT: Duration = Duration::from_mins(1);
+/// A worker's row is written at most this often.
+pub const WORKER_WRITTEN_EVERY: Duration = Duration::from_secs(10);
+/// A worker that was not seen for this long is forgotten.
+pub const WORKER_FORGOTTEN: Duration = Duration::from_hours(1);
+/// Notices kept for one worker until its next call.
+pub const NOTICES_PER_WORKER_MAX: usize = 1000;

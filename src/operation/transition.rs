@@ -1,0 +1,234 @@
+//! The state machine: every row of the table of transitions, as one pure function.
+
+use std::sync::Arc;
+
+use super::command::{Command, Context, Refusal, Report, ReportKind};
+use super::ending::{self, GiveBack};
+use super::event::{Attempt, EventKind};
+use super::model::{Carrier, EndedBy, Failure, Lease, Operation, Payload, Progress, State};
+use super::names::LeaseToken;
+use super::status::{Outcome, Status};
+use super::{heartbeat, patch};
+use crate::limits;
+
+/// What a command did.
+#[derive(Debug)]
+pub enum Step {
+    /// One change: version + 1, an event, perhaps the record of an attempt that ended badly.
+    Changed {
+        /// As it is now.
+        operation: Box<Operation>,
+        /// What happened.
+        event: EventKind,
+        /// The attempt that ended by it.
+        attempt: Option<Attempt>,
+    },
+    /// Only the lease or the checkpoint moved: no version, no event.
+    Touched(Box<Operation>),
+    /// Nothing: a repeat, or what was asked for stands already.
+    Unchanged,
+}
+
+/// Takes `before` through `command`. The only code that changes an operation.
+pub fn apply(before: &Operation, command: &Command, context: Context) -> Result<Step, Refusal> {
+    let mut step = match command {
+        Command::Claim { worker, claim, own, lease_seconds } => {
+            let lease = Lease {
+                token: before.token.next(),
+                worker: worker.clone(),
+                claim: claim.clone(),
+                own: *own,
+                seconds: *lease_seconds,
+                until: context.now,
+                cap: before.spec.timeout_seconds.map(|seconds| context.now.plus_seconds(seconds)),
+                pending: None,
+            };
+            start(before, lease, context)
+        }
+        Command::Report { token, report } => on_report(before, *token, report, context),
+        Command::Return { token } => match before.lease() {
+            Some(lease) if lease.token == *token => {
+                Ok(ending::release(before, lease, GiveBack::Uncounted, context))
+            }
+            _ => Err(Refusal::LeaseLost),
+        },
+        Command::Cancel => cancel(before, context),
+        Command::Retry => retry(before, context),
+        Command::Patch(said) => patch::apply(before, said, context),
+        Command::Delete if before.status().is_terminal() => Ok(changed(before.clone(), EventKind::Deleted)),
+        Command::Delete => Err(Refusal::Conflict(
+            "only an operation that is Completed or Failed can be deleted; cancel it first",
+        )),
+        Command::Tick => Ok(tick(before, context)),
+    }?;
+    if let Step::Changed { operation, .. } = &mut step {
+        operation.version = before.version + 1;
+        operation.changed = context.now;
+        operation.last_action = before.last_action.max(context.now);
+    }
+    Ok(step)
+}
+
+pub(super) fn changed(operation: Operation, event: EventKind) -> Step {
+    Step::Changed { operation: Box::new(operation), event, attempt: None }
+}
+
+fn start(before: &Operation, mut lease: Lease, context: Context) -> Result<Step, Refusal> {
+    if before.ready_since().is_none() {
+        return Err(Refusal::Conflict("only an operation that is ready can be claimed"));
+    }
+    heartbeat::extend(&mut lease, context.now);
+    let mut after = before.clone();
+    after.token = lease.token;
+    after.attempts += 1;
+    after.started = Some(context.now);
+    after.state = State::Running(Carrier::Worker(lease));
+    Ok(changed(after, EventKind::Started))
+}
+
+/// A worker's report: first whether it may speak, then what it says.
+fn on_report(
+    before: &Operation,
+    token: LeaseToken,
+    report: &Report,
+    context: Context,
+) -> Result<Step, Refusal> {
+    let status = report.kind.status();
+    let lease = match before.lease() {
+        Some(lease) if lease.token == token => lease,
+        _ => {
+            return match before.ended_by.filter(|ended| ended.token == token) {
+                Some(ended) if ended.status == status => Ok(Step::Unchanged),
+                Some(_) if status == Status::Running => Err(Refusal::Ended),
+                _ => Err(Refusal::LeaseLost),
+            };
+        }
+    };
+    if let ReportKind::Running = report.kind {
+        return Ok(heartbeat::apply(before, lease, report, context));
+    }
+    let mut told = heartbeat::settled(before, lease);
+    if let Some(progress) = &report.progress {
+        told.progress = heartbeat::merged(&told.progress, progress);
+    }
+    if let Some(checkpoint) = &report.checkpoint {
+        told.checkpoint = Some(checkpoint.clone());
+    }
+    told.ended_by = Some(EndedBy { token, status });
+    Ok(match &report.kind {
+        ReportKind::Running => unreachable!("handled above"),
+        ReportKind::Completed { result, resource_location } => {
+            told.last_failure = None;
+            told.state = State::Completed {
+                result: result.clone().map(Payload::Inline),
+                resource_location: resource_location.clone(),
+                at: context.now,
+            };
+            changed(told, EventKind::Completed)
+        }
+        ReportKind::Failed { failure, retryable, retry_after } => {
+            let again = retryable.then_some(*retry_after);
+            ending::fail(told, lease, failure.clone(), Outcome::Failed, again, context)
+        }
+        ReportKind::Released => ending::release(&told, lease, GiveBack::Counted, context),
+    })
+}
+
+fn cancel(before: &Operation, context: Context) -> Result<Step, Refusal> {
+    let mut after = before.clone();
+    match &mut after.state {
+        State::Waiting { .. } => {
+            after.state =
+                State::Failed { failure: ending::canceled(), outcome: Outcome::Canceled, at: context.now };
+            return Ok(changed(after, EventKind::Failed));
+        }
+        State::Failed { outcome: Outcome::Canceled, .. } => return Ok(Step::Unchanged),
+        State::Completed { .. } | State::Failed { .. } => {
+            return Err(Refusal::Conflict("the operation has already ended"));
+        }
+        State::Running(_) if before.cancel_requested => return Ok(Step::Unchanged),
+        State::Running(Carrier::Worker(lease)) => {
+            let end = context.now.plus(limits::CANCEL_GRACE);
+            lease.cap = Some(lease.cap.map_or(end, |cap| cap.min(end)));
+            lease.until = lease.until.min(end);
+        }
+        State::Running(Carrier::Owner) => {}
+    }
+    after.cancel_requested = true;
+    Ok(changed(after, EventKind::Canceling))
+}
+
+fn retry(before: &Operation, context: Context) -> Result<Step, Refusal> {
+    if before.spec.external {
+        return Err(Refusal::Conflict("an external operation is not retried here; submit a new one"));
+    }
+    let State::Failed { failure, .. } = &before.state else {
+        return Err(Refusal::Conflict("only an operation that is Failed can be retried"));
+    };
+    let mut after = before.clone();
+    after.last_failure = Some(failure.clone());
+    after.state = State::Waiting { hold: None, ready_at: context.now };
+    after.attempts = 0;
+    after.releases = 0;
+    after.progress = Progress::default();
+    after.start_at = None;
+    after.expires = None;
+    after.cancel_requested = false;
+    Ok(changed(after, EventKind::Retrying))
+}
+
+/// What time itself does. A tick that comes too soon finds nothing to do.
+fn tick(before: &Operation, context: Context) -> Step {
+    let now = context.now;
+    match &before.state {
+        State::Running(Carrier::Worker(lease)) => {
+            let told = || heartbeat::settled(before, lease);
+            let timed_out = before
+                .started
+                .zip(before.spec.timeout_seconds)
+                .is_some_and(|(started, seconds)| started.plus_seconds(seconds) <= now);
+            if lease.until > now {
+                heartbeat::window_ended(before, lease, now)
+            } else if timed_out {
+                ending::fail(
+                    told(),
+                    lease,
+                    ending::timeout("The attempt took too long."),
+                    Outcome::TimedOut,
+                    Some(None),
+                    context,
+                )
+            } else {
+                ending::lease_expired(told(), lease, context)
+            }
+        }
+        State::Waiting { .. } | State::Running(Carrier::Owner) if before.spec.external => {
+            if before.wake_at().is_none_or(|wake| wake > now) {
+                return Step::Unchanged;
+            }
+            let mut after = before.clone();
+            let (failure, outcome) = if before.cancel_requested {
+                (ending::canceled(), Outcome::Canceled)
+            } else {
+                (ending::timeout("Its owner did not report in time."), Outcome::TimedOut)
+            };
+            after.state = State::Failed { failure, outcome, at: now };
+            changed(after, EventKind::Failed)
+        }
+        State::Waiting { hold, ready_at } => {
+            let mut after = before.clone();
+            if before.expires.is_some_and(|expires| expires <= now) {
+                let failure = Arc::new(Failure::new("expired", "It had not started in time."));
+                after.state = State::Failed { failure, outcome: Outcome::Expired, at: now };
+                return changed(after, EventKind::Failed);
+            }
+            if hold.is_none() || *ready_at > now {
+                return Step::Unchanged;
+            }
+            // That its start has come is no change that anybody was waiting to see: the claim is.
+            after.state = State::Waiting { hold: None, ready_at: *ready_at };
+            Step::Touched(Box::new(after))
+        }
+        _ => Step::Unchanged,
+    }
+}

@@ -1,0 +1,119 @@
+//! Where operations are kept: few verbs, because every write is a command that the tracker applies.
+//!
+//! A write turn is two calls. [`Store::begin`] opens a transaction and loads what the turn touches ([`turn::Touches`])
+//! into a [`turn::WorkingSet`]; the tracker applies its commands to that; [`Store::commit`] writes each changed row once,
+//! and the events, and makes all of it durable. [`Reader`] is the second, smaller door, for everything that only looks.
+//! [`memory`] is the model as a store, the oracle of the tests; [`sqlite`] is the embedded one.
+
+pub mod clock;
+pub mod credential;
+pub mod cursor;
+pub mod memory;
+pub mod sqlite;
+pub mod turn;
+
+use async_trait::async_trait;
+
+use crate::operation::{Attempt, Event, Json, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
+use clock::ClockState;
+use credential::Credential;
+use turn::{Changes, Touches, WorkerSeen, WorkingSet};
+
+/// What went wrong in a store, by what its caller can do about it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written; the same turn may go through in a moment.
+    #[error("the store is busy: {0}")]
+    Busy(String),
+    /// Nothing was written: there is no room. Work that ends can go on once the reserve is released.
+    #[error("the disk is full")]
+    Full,
+    /// What was written may or may not be durable. Nothing may be acknowledged any more; the process ends.
+    #[error("the store failed and is not used any further: {0}")]
+    Failed(String),
+}
+
+/// On behalf of whom the store is asked by those who serve every tenant: maintenance and the server itself.
+#[derive(Clone, Copy, Debug)]
+pub struct AllTenants;
+
+/// The writing half. One per node, owned by the intake loop; both halves of a turn are synchronous.
+pub trait Store: Send {
+    /// Opens a turn: loads the named operations, keys and claims, the ready heads of the lanes asked for, and what is due.
+    /// A turn that was begun and never committed is rolled back.
+    fn begin(&mut self, touches: &Touches) -> Result<WorkingSet, StoreError>;
+
+    /// Writes the turn and makes it durable, and fills in the cursors of its events and operations.
+    /// With no changes it only ends the turn and costs no sync.
+    fn commit(&mut self, changes: &mut Changes) -> Result<(), StoreError>;
+
+    /// The earliest moment at which time itself acts on anything.
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Whether there is room for new work, by the watermark of the settings.
+    fn has_room(&mut self) -> bool;
+
+    /// Gives the reserve back to the file system, so that running work can end on a full disk.
+    fn release_reserve(&mut self);
+}
+
+/// The reading half: shared, asynchronous, and never in the way of the writer. It shows only what is durable.
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// The store's clock.
+    fn now(&self) -> Timestamp;
+
+    /// How that clock stands to the machine's.
+    fn clock(&self) -> ClockState;
+
+    /// One operation, its input and result at hand.
+    async fn get(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, StoreError>;
+
+    /// What the answer to a claim needs beside the operations: for each its input, if that is kept apart, and its checkpoint.
+    async fn payloads(&self, operations: &[Seq]) -> Result<Vec<Payloads>, StoreError>;
+
+    /// The attempts of an operation that ended badly, oldest first.
+    async fn attempts(&self, operation: Seq) -> Result<Vec<Attempt>, StoreError>;
+
+    /// The tenant's events after a cursor, oldest first, at most `limit`.
+    async fn events(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// The tenant's queues, by name.
+    async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError>;
+
+    /// The workers that asked for work since then.
+    async fn workers(&self, of: AllTenants, since: Timestamp) -> Result<Vec<WorkerSeen>, StoreError>;
+
+    /// Every credential, revoked ones included.
+    async fn credentials(&self, of: AllTenants) -> Result<Vec<Credential>, StoreError>;
+}
+
+/// The parts of one operation that are kept apart from its row.
+#[derive(Debug, Clone)]
+pub struct Payloads {
+    /// The operation.
+    pub seq: Seq,
+    /// Its input.
+    pub input: Option<Json>,
+    /// What the last attempt left.
+    pub checkpoint: Option<Json>,
+}
+
+/// How many operations of a queue stand where, and since when its oldest ready one waits. External ones are not counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// The queue.
+    pub queue: QueueName,
+    /// May be claimed.
+    pub ready: u64,
+    /// May not start yet.
+    pub held: u64,
+    /// Under a lease.
+    pub running: u64,
+    /// Ended well.
+    pub completed: u64,
+    /// Ended otherwise.
+    pub failed: u64,
+    /// Since when the oldest ready one waits.
+    pub oldest_ready: Option<Timestamp>,
+}

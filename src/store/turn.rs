@@ -1,0 +1,227 @@
+//! The two halves of a write turn: what it touches and what was loaded for it; what it changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::operation::{
+    Actor, Attempt, ClaimId, Event, EventKind, Hold, Operation, OperationId, OperationType, QueueName, Seq,
+    State, Status, TenantId, Timestamp, WorkerId,
+};
+
+use super::credential::Credential;
+
+/// What a turn needs to know before it can apply its commands.
+#[derive(Debug, Default)]
+pub struct Touches {
+    /// Operations that commands name.
+    pub ids: Vec<(TenantId, OperationId)>,
+    /// Idempotency keys of submits.
+    pub keys: Vec<(TenantId, Arc<str>)>,
+    /// Claims that may be repeats.
+    pub claims: Vec<(TenantId, WorkerId, ClaimId)>,
+    /// What claims ask for, in the order in which they are served.
+    pub wants: Vec<Want>,
+    /// How many operations on which time acts to load, at most.
+    pub due: usize,
+    /// How many numbers for new operations to set aside.
+    pub submits: usize,
+    /// An outage is over: every lease that would end within the next min(its seconds, 10 s) gets that long, so that
+    /// live workers speak first.
+    pub rest_leases: bool,
+}
+
+/// What one claim asks for.
+#[derive(Debug, Clone)]
+pub struct Want {
+    /// Whose operations.
+    pub tenant: TenantId,
+    /// Of these queues; none: of every queue.
+    pub queues: Option<Arc<[QueueName]>>,
+    /// Of these types; none: of every type.
+    pub operation_types: Option<Arc<[OperationType]>>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Want {
+    /// Whether an operation of that queue and type is asked for.
+    pub fn covers(&self, queue: &QueueName, operation_type: &OperationType) -> bool {
+        self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
+            && self.operation_types.as_ref().is_none_or(|types| types.contains(operation_type))
+    }
+}
+
+/// What was loaded for a turn.
+#[derive(Debug)]
+pub struct WorkingSet {
+    /// The store's clock: the one time of the whole turn.
+    pub now: Timestamp,
+    /// The first of the numbers set aside for new operations.
+    pub first_seq: Seq,
+    /// Every operation loaded, by number. Large inputs and results are not at hand.
+    pub operations: HashMap<Seq, Arc<Operation>>,
+    /// Those named by id.
+    pub by_id: HashMap<(TenantId, OperationId), Seq>,
+    /// Those that the named keys made.
+    pub by_key: HashMap<(TenantId, Arc<str>), Seq>,
+    /// Those still held under the named claims.
+    pub by_claim: HashMap<(TenantId, WorkerId, ClaimId), Vec<Seq>>,
+    /// For each want what it may take, in the order of [`crate::operation::Rank`]. An operation stands in one list only:
+    /// a later want may also take what is left of an earlier one's.
+    pub ready: Vec<Vec<Seq>>,
+    /// Those on which time acts now.
+    pub due: Vec<Seq>,
+}
+
+/// What a turn changed.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Each changed operation once.
+    pub operations: Vec<Touched>,
+    /// Each change once, in order. The store fills in `cursor` and `previous`.
+    pub events: Vec<Recorded>,
+    /// Attempts that ended badly.
+    pub attempts: Vec<Attempt>,
+    /// Workers that asked for work.
+    pub workers: Vec<WorkerSeen>,
+    /// New credentials, and old ones as they are now.
+    pub credentials: Vec<Credential>,
+}
+
+impl Changes {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty() && self.workers.is_empty() && self.credentials.is_empty()
+    }
+
+    /// Numbers the events from `first` on, and tells each operation the cursor of its last one. Checkpoints stay.
+    /// For the stores, once they know in which order this commit stands.
+    pub(in crate::store) fn number(&mut self, first: i64) {
+        for (cursor, recorded) in (first..).zip(&mut self.events) {
+            let touched = &mut self.operations[recorded.touched];
+            recorded.event.cursor = cursor;
+            recorded.event.previous = touched.cursor;
+            recorded.event.operation.cursor = cursor;
+            touched.cursor = cursor;
+            if let Some(after) = &mut touched.after {
+                after.cursor = cursor;
+            }
+        }
+    }
+}
+
+/// An operation before and after a turn.
+#[derive(Debug)]
+pub struct Touched {
+    /// As it was loaded; none: it is new.
+    pub before: Option<Arc<Operation>>,
+    /// As it is now; none: it was deleted.
+    pub after: Option<Operation>,
+    /// Cursor of its last event.
+    pub cursor: i64,
+}
+
+impl Touched {
+    /// Its number.
+    pub fn seq(&self) -> Option<Seq> {
+        self.after.as_ref().map(|after| after.seq).or_else(|| self.before.as_ref().map(|before| before.seq))
+    }
+
+    /// Whether the operation's row itself changed: not so when only its lease or checkpoint did.
+    pub fn row_changed(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => before.version != after.version || hold(before) != hold(after),
+            _ => true,
+        }
+    }
+}
+
+fn hold(operation: &Operation) -> Option<Hold> {
+    match operation.state {
+        State::Waiting { hold, .. } => hold,
+        _ => None,
+    }
+}
+
+/// An event, and which of the turn's operations it is of.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Its place in [`Changes::operations`].
+    pub touched: usize,
+    /// The event.
+    pub event: Event,
+}
+
+impl Recorded {
+    /// An event that has no cursor yet.
+    pub fn new(
+        touched: usize,
+        kind: EventKind,
+        actor: Actor,
+        status_before: Option<Status>,
+        operation: Operation,
+        at: Timestamp,
+    ) -> Self {
+        let event = Event { cursor: 0, previous: 0, at, kind, actor, status_before, operation };
+        Self { touched, event }
+    }
+}
+
+/// A worker that asked for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSeen {
+    /// Whose operations it asked for.
+    pub tenant: TenantId,
+    /// Who.
+    pub worker: WorkerId,
+    /// Of which queues; none: of every queue.
+    pub queues: Option<Arc<[QueueName]>>,
+    /// Of which types; none: of every type.
+    pub operation_types: Option<Arc<[OperationType]>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Under what an operation is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CountKey {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of which queue.
+    pub queue: QueueName,
+    /// Where it stands.
+    pub status: Status,
+    /// Whether it may not start yet.
+    pub held: bool,
+    /// Whether its owner advances it.
+    pub external: bool,
+}
+
+impl CountKey {
+    /// Under what this operation is counted.
+    pub fn of(operation: &Operation) -> Self {
+        let spec = &operation.spec;
+        Self {
+            tenant: spec.lane.tenant.clone(),
+            queue: spec.lane.queue.clone(),
+            status: operation.status(),
+            held: hold(operation).is_some() && !spec.external,
+            external: spec.external,
+        }
+    }
+}
+
+/// By how much a turn changes each count: never zero.
+pub fn count_deltas(operations: &[Touched]) -> HashMap<CountKey, i64> {
+    let mut deltas = HashMap::new();
+    for touched in operations.iter().filter(|touched| touched.row_changed()) {
+        if let Some(before) = &touched.before {
+            *deltas.entry(CountKey::of(before)).or_insert(0) -= 1;
+        }
+        if let Some(after) = &touched.after {
+            *deltas.entry(CountKey::of(after)).or_insert(0) += 1;
+        }
+    }
+    deltas.retain(|_, delta| *delta != 0);
+    deltas
+}
