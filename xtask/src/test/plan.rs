@@ -1,0 +1,116 @@
+//! The steps, and the commands they are made of.
+//!
+//! A test in a module called `alone` must have the machine to itself: it kills, freezes, traces or floods a server.
+//! nextest learns that from `.config/nextest.toml`; with plain `cargo test` those tests get a step of their own.
+
+/// Every test that is compiled as one; examples and benches are compiled by clippy.
+const TARGETS: [&str; 4] = ["--workspace", "--lib", "--bins", "--tests"];
+
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) work: Work,
+}
+
+pub(super) enum Work {
+    /// In this process, so that nothing has to be built for it.
+    Shape,
+    Command(Vec<&'static str>),
+    /// A command whose tests are counted.
+    Tests(Vec<&'static str>),
+}
+
+/// What the tests of a step are, for the account at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    None,
+    /// All but those in `alone` modules, which this step leaves out.
+    Together,
+    Alone,
+    /// Both at once: nextest keeps them apart by itself.
+    All,
+    Doc,
+}
+
+impl Step {
+    fn command(name: &'static str, words: Vec<&'static str>) -> Self {
+        Self { name, kind: Kind::None, work: Work::Command(words) }
+    }
+
+    fn tests(name: &'static str, kind: Kind, words: Vec<&'static str>) -> Self {
+        Self { name, kind, work: Work::Tests(words) }
+    }
+
+    /// The line that runs just this step.
+    pub(super) fn again(&self) -> String {
+        match &self.work {
+            Work::Shape => "cargo xtask shape".to_owned(),
+            Work::Command(words) | Work::Tests(words) => {
+                let quoted = |word: &&str| {
+                    if word.contains('(') { format!("'{word}'") } else { (*word).to_owned() }
+                };
+                words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+}
+
+pub(super) fn steps(fast: bool, nextest: bool) -> Vec<Step> {
+    let mut steps = vec![
+        Step::command("format", vec!["cargo", "fmt", "--all", "--", "--check"]),
+        Step::command(
+            "lints",
+            vec!["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        ),
+        Step { name: "shape", kind: Kind::None, work: Work::Shape },
+    ];
+    if nextest {
+        steps.push(with_nextest(fast));
+    } else {
+        steps.extend(without_nextest(fast));
+    }
+    steps.push(Step::tests("doc tests", Kind::Doc, vec!["cargo", "test", "--doc", "--workspace"]));
+    steps
+}
+
+fn with_nextest(fast: bool) -> Step {
+    let mut words = vec!["cargo", "nextest", "run", "--no-fail-fast", "--final-status-level", "skip"];
+    words.extend(TARGETS);
+    if !fast {
+        return Step::tests("tests", Kind::All, words);
+    }
+    words.extend(["-E", "not test(/(^|::)alone::/)"]);
+    Step::tests("tests", Kind::Together, words)
+}
+
+fn without_nextest(fast: bool) -> Vec<Step> {
+    let command = |rest: &[&'static str]| [&["cargo", "test", "--no-fail-fast"], &TARGETS[..], rest].concat();
+    let together = Step::tests("tests", Kind::Together, command(&["--", "--skip", "alone::"]));
+    let alone = Step::tests("tests alone", Kind::Alone, command(&["--", "alone::", "--test-threads=1"]));
+    if fast { vec![together] } else { vec![together, alone] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(fast: bool, nextest: bool) -> Vec<Kind> {
+        let kinds = steps(fast, nextest).iter().map(|step| step.kind).collect::<Vec<_>>();
+        kinds.into_iter().filter(|kind| *kind != Kind::None).collect()
+    }
+
+    #[test]
+    fn every_way_to_run_covers_what_it_says() {
+        assert_eq!(kinds(false, true), [Kind::All, Kind::Doc]);
+        assert_eq!(kinds(false, false), [Kind::Together, Kind::Alone, Kind::Doc]);
+        assert_eq!(kinds(true, true), [Kind::Together, Kind::Doc]);
+        assert_eq!(kinds(true, false), [Kind::Together, Kind::Doc]);
+    }
+
+    #[test]
+    fn a_line_to_run_again_survives_a_shell() {
+        let steps = steps(true, true);
+        let again = steps[3].again();
+        assert!(again.ends_with("-E 'not test(/(^|::)alone::/)'"), "{again}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What the tests need beside Rust, and how it is installed on a bare Debian machine.
+
+use std::env;
+use std::path::Path;
+
+use super::process;
+
+/// A program that a test starts.
+struct Program {
+    name: &'static str,
+    debian_package: &'static str,
+    why: &'static str,
+}
+
+const PROGRAMS: &[Program] = &[Program {
+    name: "strace",
+    debian_package: "strace",
+    why: "a test watches that the server syncs before it answers",
+}];
+
+/// A part of the Rust toolchain that a minimal installation leaves out.
+struct Component {
+    name: &'static str,
+    probe: &'static [&'static str],
+    why: &'static str,
+}
+
+const COMPONENTS: &[Component] = &[
+    Component {
+        name: "rustfmt",
+        probe: &["cargo", "fmt", "--version"],
+        why: "the first step checks the format",
+    },
+    Component {
+        name: "clippy",
+        probe: &["cargo", "clippy", "--version"],
+        why: "the second step is the lints",
+    },
+];
+
+/// Installs what is missing, or says how to: no test is left out for want of a program.
+pub(super) fn ensure(root: &Path, install: bool) -> Result<(), String> {
+    let (programs, components) = missing(root);
+    if programs.is_empty() && components.is_empty() {
+        return Ok(());
+    }
+    let programs_why = programs.iter().map(|program| (program.name, program.why));
+    let components_why = components.iter().map(|component| (component.name, component.why));
+    for (name, why) in programs_why.chain(components_why) {
+        println!("missing: {name} ({why})");
+    }
+    if !install {
+        return Err("Install it, with root's rights or sudo:\n\n  cargo xtask test --install\n".to_owned());
+    }
+    install_components(root, &components)?;
+    install_packages(root, &programs)?;
+    match missing(root) {
+        (programs, components) if programs.is_empty() && components.is_empty() => Ok(()),
+        (programs, components) => {
+            let names = programs.iter().map(|program| program.name);
+            let names: Vec<_> = names.chain(components.iter().map(|component| component.name)).collect();
+            Err(format!("still missing after the installation: {}", names.join(", ")))
+        }
+    }
+}
+
+fn missing(root: &Path) -> (Vec<&'static Program>, Vec<&'static Component>) {
+    let programs = PROGRAMS.iter().filter(|program| !on_path(program.name)).collect();
+    let components =
+        COMPONENTS.iter().filter(|component| !process::succeeds(root, component.probe)).collect();
+    (programs, components)
+}
+
+fn install_components(root: &Path, components: &[&Component]) -> Result<(), String> {
+    if components.is_empty() {
+        return Ok(());
+    }
+    let names = components.iter().map(|component| component.name);
+    let words: Vec<&str> = ["rustup", "component", "add"].into_iter().chain(names).collect();
+    announced(root, &words)
+}
+
+fn install_packages(root: &Path, programs: &[&Program]) -> Result<(), String> {
+    if programs.is_empty() {
+        return Ok(());
+    }
+    if !on_path("apt-get") {
+        let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+        return Err(format!("there is no apt-get here: install {} by hand", names.join(", ")));
+    }
+    // Asked to say nothing, so that a package with questions cannot wait for an answer nobody gives.
+    let quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+    let rights: &[&str] =
+        if process::succeeds(root, &["test", "-w", "/var/lib/dpkg"]) { &[] } else { &["sudo"] };
+    let packages = programs.iter().map(|program| program.debian_package);
+    let install = ["install", "-y", "--no-install-recommends"].into_iter().chain(packages);
+    announced(root, &[rights, &quietly, &["update"]].concat())?;
+    announced(root, &[rights, &quietly, &install.collect::<Vec<_>>()].concat())
+}
+
+fn announced(root: &Path, words: &[&str]) -> Result<(), String> {
+    println!("install: {}", words.join(" "));
+    process::run(root, words)
+}
+
+fn on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
