@@ -107,24 +107,13 @@ impl From<ClientError> for ExchangeError {
     fn from(error: ClientError) -> Self {
         let (transient, retry_after) = (error.is_transient(), error.retry_after());
         match error {
-            ClientError::Refused {
-                status: 401 | 403,
-                code,
-                message,
-                ..
-            } => Self::Denied { code, message },
-            ClientError::Refused { code, message, .. } if !transient => {
-                Self::Refused { code, message }
+            ClientError::Refused { status: 401 | 403, code, message, .. } => Self::Denied { code, message },
+            ClientError::Refused { code, message, .. } if !transient => Self::Refused { code, message },
+            ClientError::InvalidRequest { message } => {
+                Self::Refused { code: "invalidRequest".to_owned(), message }
             }
-            ClientError::InvalidRequest { message } => Self::Refused {
-                code: "invalidRequest".to_owned(),
-                message,
-            },
             // An answer that is no JSON comes from a proxy, or was cut: what the server did is unknown.
-            other => Self::Lost {
-                message: other.to_string(),
-                retry_after,
-            },
+            other => Self::Lost { message: other.to_string(), retry_after },
         }
     }
 }

@@ -10,13 +10,21 @@
 //! * [`wire`]: the JSON of the protocol as lenient types.
 //! * [`client`]: submit, get, wait, cancel and the rest, over HTTP.
 //! * [`exchange`]: one call of a worker, and its HTTP form.
+//! * [`worker`]: the runtime: claims, leases, heartbeats, repetition, shutdown.
+//! * [`handler`]: what a worker author writes.
+//! * [`handlers`]: the types that every server carries out by itself.
 #![forbid(unsafe_code)]
 
 mod backoff;
 pub mod client;
 pub mod exchange;
+pub mod handler;
+pub mod handlers;
 pub mod wire;
+pub mod worker;
 
 pub use client::{Client, ClientError};
 pub use exchange::{Exchange, ExchangeError, HttpExchange};
+pub use handler::{Context, HandlerError, StopReason, Success};
 pub use tokio_util::sync::CancellationToken;
+pub use worker::{Worker, WorkerBuilder, WorkerError};

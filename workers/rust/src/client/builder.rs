@@ -17,11 +17,7 @@ pub struct ClientBuilder {
 
 impl ClientBuilder {
     pub(super) fn new(url: String) -> Self {
-        Self {
-            url,
-            token: None,
-            deadline: DEADLINE,
-        }
+        Self { url, token: None, deadline: DEADLINE }
     }
 
     /// Sets the bearer token; a server on loopback may need none.
@@ -46,18 +42,13 @@ impl ClientBuilder {
     /// [`ClientError::InvalidRequest`] when the URL is not an `http://` URL or the token cannot be one.
     pub fn build(self) -> Result<Client, ClientError> {
         let transport = Transport::new(&self.url, self.token.as_deref())?;
-        Ok(Client {
-            transport,
-            deadline: self.deadline,
-        })
+        Ok(Client { transport, deadline: self.deadline })
     }
 }
 
 impl std::fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The token is a secret and stays out.
-        f.debug_struct("ClientBuilder")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("ClientBuilder").field("url", &self.url).finish_non_exhaustive()
     }
 }

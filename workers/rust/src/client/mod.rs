@@ -71,20 +71,11 @@ impl Client {
 
     /// The operation as it is now.
     pub async fn get(&self, id: Uuid) -> Result<Snapshot, ClientError> {
-        snapshot(
-            &self
-                .read(&operation_path(id, ""), Vec::new())
-                .await?
-                .success()?,
-        )
+        snapshot(&self.read(&operation_path(id, ""), Vec::new()).await?.success()?)
     }
 
     /// The operation if it is no longer the one of this `ETag`, else `None`.
-    pub async fn get_if_changed(
-        &self,
-        id: Uuid,
-        etag: &str,
-    ) -> Result<Option<Snapshot>, ClientError> {
+    pub async fn get_if_changed(&self, id: Uuid, etag: &str) -> Result<Option<Snapshot>, ClientError> {
         let headers = vec![(IF_NONE_MATCH, header_value(etag, "the ETag")?)];
         let answer = self.read(&operation_path(id, ""), headers).await?;
         if answer.status == StatusCode::NOT_MODIFIED {
@@ -95,39 +86,18 @@ impl Client {
 
     /// The attempts that ended badly, and the one that runs.
     pub async fn attempts(&self, id: Uuid) -> Result<Vec<Attempt>, ClientError> {
-        let answer = self
-            .read(&operation_path(id, "/attempts"), Vec::new())
-            .await?
-            .success()?;
+        let answer = self.read(&operation_path(id, "/attempts"), Vec::new()).await?.success()?;
         answer.json::<Values<Attempt>>().map(|page| page.value)
     }
 
     /// Asks for the operation to be canceled. One that runs goes on until its worker has heard of it.
     pub async fn cancel(&self, id: Uuid) -> Result<Snapshot, ClientError> {
-        snapshot(
-            &self
-                .once(
-                    Method::POST,
-                    &operation_path(id, "/cancel"),
-                    Vec::new(),
-                    None,
-                )
-                .await?,
-        )
+        snapshot(&self.once(Method::POST, &operation_path(id, "/cancel"), Vec::new(), None).await?)
     }
 
     /// Gives a failed operation its attempts back.
     pub async fn retry(&self, id: Uuid) -> Result<Snapshot, ClientError> {
-        snapshot(
-            &self
-                .once(
-                    Method::POST,
-                    &operation_path(id, "/retry"),
-                    Vec::new(),
-                    None,
-                )
-                .await?,
-        )
+        snapshot(&self.once(Method::POST, &operation_path(id, "/retry"), Vec::new(), None).await?)
     }
 
     /// Advances an external operation.
@@ -137,26 +107,17 @@ impl Client {
             headers.push((IF_MATCH, header_value(etag, "the ETag")?));
         }
         let body = Some(json_body(patch)?);
-        snapshot(
-            &self
-                .once(Method::PATCH, &operation_path(id, ""), headers, body)
-                .await?,
-        )
+        snapshot(&self.once(Method::PATCH, &operation_path(id, ""), headers, body).await?)
     }
 
     /// Deletes a terminal operation.
     pub async fn delete(&self, id: Uuid) -> Result<(), ClientError> {
-        self.once(Method::DELETE, &operation_path(id, ""), Vec::new(), None)
-            .await
-            .map(drop)
+        self.once(Method::DELETE, &operation_path(id, ""), Vec::new(), None).await.map(drop)
     }
 
     /// The queues with their depths and limits, as the server sends them.
     pub async fn queues(&self) -> Result<Json, ClientError> {
-        self.read("/v1.0/queues", Vec::new())
-            .await?
-            .success()?
-            .json()
+        self.read("/v1.0/queues", Vec::new()).await?.success()?.json()
     }
 
     /// Whether the server is ready to serve.
@@ -165,9 +126,7 @@ impl Client {
     ///
     /// [`ClientError::Refused`] with the server's reason while it is not.
     pub async fn health(&self) -> Result<(), ClientError> {
-        self.once(Method::GET, "/readyz", Vec::new(), None)
-            .await
-            .map(drop)
+        self.once(Method::GET, "/readyz", Vec::new(), None).await.map(drop)
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -175,19 +134,8 @@ impl Client {
     }
 
     /// A read: repeated within the client's deadline.
-    async fn read(
-        &self,
-        path: &str,
-        headers: Vec<(HeaderName, HeaderValue)>,
-    ) -> Result<Answer, ClientError> {
-        self.repeated(
-            Method::GET,
-            path,
-            headers,
-            None,
-            Instant::now() + self.deadline,
-        )
-        .await
+    async fn read(&self, path: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Result<Answer, ClientError> {
+        self.repeated(Method::GET, path, headers, None, Instant::now() + self.deadline).await
     }
 
     /// A call that is not safe to repeat.
@@ -199,16 +147,7 @@ impl Client {
         body: Option<Bytes>,
     ) -> Result<Answer, ClientError> {
         let deadline = Instant::now() + self.deadline;
-        self.transport
-            .send(Call {
-                method,
-                path,
-                headers,
-                body,
-                deadline,
-            })
-            .await?
-            .success()
+        self.transport.send(Call { method, path, headers, body, deadline }).await?.success()
     }
 
     /// Sends the same call until it succeeds, is refused for good, or the deadline is over. A 304 counts
@@ -223,13 +162,8 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let mut backoff = Backoff::new();
         loop {
-            let call = Call {
-                method: method.clone(),
-                path,
-                headers: headers.clone(),
-                body: body.clone(),
-                deadline,
-            };
+            let call =
+                Call { method: method.clone(), path, headers: headers.clone(), body: body.clone(), deadline };
             let error = match self.transport.send(call).await {
                 Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => return Ok(answer),
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
@@ -261,9 +195,7 @@ fn snapshot(answer: &Answer) -> Result<Snapshot, ClientError> {
         etag: answer.header(&ETAG),
         retry_after: answer.retry_after(),
         location: answer.header(&LOCATION),
-        replayed: answer
-            .header(&IDEMPOTENCY_REPLAYED)
-            .is_some_and(|value| value == "true"),
+        replayed: answer.header(&IDEMPOTENCY_REPLAYED).is_some_and(|value| value == "true"),
     })
 }
 
@@ -274,9 +206,7 @@ fn header_value(text: &str, what: &str) -> Result<HeaderValue, ClientError> {
 }
 
 fn json_body<T: serde::Serialize>(value: &T) -> Result<Bytes, ClientError> {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .map_err(|error| ClientError::InvalidRequest {
-            message: format!("the body has no JSON form: {error}"),
-        })
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| ClientError::InvalidRequest {
+        message: format!("the body has no JSON form: {error}"),
+    })
 }

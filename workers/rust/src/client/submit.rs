@@ -25,21 +25,11 @@ impl Client {
 
     /// The same, and the server answers only when the operation has ended, or after `wait` (whole seconds,
     /// at most 60 s). The status in the answer tells which.
-    pub async fn submit_and_wait(
-        &self,
-        submit: Submit,
-        wait: Duration,
-    ) -> Result<Snapshot, ClientError> {
-        let key = submit
-            .idempotency_key
-            .clone()
-            .unwrap_or_else(|| Uuid::new_v4().to_string());
+    pub async fn submit_and_wait(&self, submit: Submit, wait: Duration) -> Result<Snapshot, ClientError> {
+        let key = submit.idempotency_key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Err(ClientError::InvalidRequest {
-                message: format!(
-                    "an idempotency key has 1 to {KEY_BYTES_MAX} bytes, this one {}",
-                    key.len()
-                ),
+                message: format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes, this one {}", key.len()),
             });
         }
         let mut headers = vec![(IDEMPOTENCY_KEY, header_value(&key, "the idempotency key")?)];
@@ -48,10 +38,6 @@ impl Client {
         }
         let body = Some(json_body(&submit)?);
         let deadline = Instant::now() + self.deadline + wait;
-        snapshot(
-            &self
-                .repeated(Method::POST, "/v1.0/operations", headers, body, deadline)
-                .await?,
-        )
+        snapshot(&self.repeated(Method::POST, "/v1.0/operations", headers, body, deadline).await?)
     }
 }

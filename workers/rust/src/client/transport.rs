@@ -49,16 +49,11 @@ pub(crate) struct Answer {
 impl Transport {
     pub(crate) fn new(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
         let base = url.trim_end_matches('/').to_owned();
-        let uri: Uri = base
-            .parse()
-            .map_err(|error| bad_url(url, &format!("{error}")))?;
+        let uri: Uri = base.parse().map_err(|error| bad_url(url, &format!("{error}")))?;
         match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => {}
             Some(scheme) if *scheme == Scheme::HTTPS => {
-                return Err(bad_url(
-                    url,
-                    "https is not supported yet: TLS comes with a later release",
-                ));
+                return Err(bad_url(url, "https is not supported yet: TLS comes with a later release"));
             }
             _ => return Err(bad_url(url, "it must begin with http://")),
         }
@@ -73,20 +68,14 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector);
-        Ok(Self {
-            http,
-            base,
-            authorization,
-        })
+        Ok(Self { http, base, authorization })
     }
 
     /// Sends the call once and reads the whole answer.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Answer, ClientError> {
         let deadline = call.deadline;
         let request = self.request(call)?;
-        timeout_at(deadline, self.exchange(request))
-            .await
-            .map_err(|_| ClientError::Deadline)?
+        timeout_at(deadline, self.exchange(request)).await.map_err(|_| ClientError::Deadline)?
     }
 
     fn request(&self, call: Call<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
@@ -105,28 +94,18 @@ impl Transport {
         }
         request
             .body(Full::new(call.body.unwrap_or_default()))
-            .map_err(|error| ClientError::InvalidRequest {
-                message: error.to_string(),
-            })
+            .map_err(|error| ClientError::InvalidRequest { message: error.to_string() })
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
-        let response = self
-            .http
-            .request(request)
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let response = self.http.request(request).await.map_err(|error| unreachable(&error))?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX)
             .collect()
             .await
             .map_err(|error| unreachable(error.as_ref()))?
             .to_bytes();
-        Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        })
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 }
 
@@ -137,43 +116,25 @@ impl Answer {
             return Ok(self);
         }
         // A proxy between us and the server answers in its own words: those are no reason to fail otherwise.
-        let error = serde_json::from_slice::<ErrorBody>(&self.body)
-            .unwrap_or_default()
-            .error;
+        let error = serde_json::from_slice::<ErrorBody>(&self.body).unwrap_or_default().error;
         Err(ClientError::Refused {
             status: self.status.as_u16(),
             retry_after: self.retry_after(),
-            code: if error.code.is_empty() {
-                "unknown".to_owned()
-            } else {
-                error.code
-            },
-            message: if error.message.is_empty() {
-                self.status.to_string()
-            } else {
-                error.message
-            },
+            code: if error.code.is_empty() { "unknown".to_owned() } else { error.code },
+            message: if error.message.is_empty() { self.status.to_string() } else { error.message },
             target: error.target,
         })
     }
 
     /// `Retry-After` in its form of whole seconds; the server of the protocol sends no other.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let seconds = self
-            .headers
-            .get(RETRY_AFTER)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
         Some(Duration::from_secs(seconds))
     }
 
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, ClientError> {
-        serde_json::from_slice(&self.body).map_err(|error| ClientError::InvalidAnswer {
-            message: error.to_string(),
-        })
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ClientError::InvalidAnswer { message: error.to_string() })
     }
 
     pub(crate) fn header(&self, name: &HeaderName) -> Option<String> {
@@ -184,18 +145,14 @@ impl Answer {
 fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| {
         // The token itself stays out of the message: it is a secret.
-        ClientError::InvalidRequest {
-            message: "the token holds characters that no token has".to_owned(),
-        }
+        ClientError::InvalidRequest { message: "the token holds characters that no token has".to_owned() }
     })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 fn bad_url(url: &str, why: &str) -> ClientError {
-    ClientError::InvalidRequest {
-        message: format!("the server's URL '{url}' cannot be used: {why}"),
-    }
+    ClientError::InvalidRequest { message: format!("the server's URL '{url}' cannot be used: {why}") }
 }
 
 /// The outermost error of hyper says little; what went wrong stands at the end of the chain.

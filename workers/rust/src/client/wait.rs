@@ -42,18 +42,11 @@ impl Client {
         }
     }
 
-    async fn long_poll(
-        &self,
-        id: Uuid,
-        wait: Duration,
-        deadline: Instant,
-    ) -> Result<Snapshot, ClientError> {
+    async fn long_poll(&self, id: Uuid, wait: Duration, deadline: Instant) -> Result<Snapshot, ClientError> {
         let headers = vec![(PREFER, prefer_wait(wait))];
         // The last poll may answer a moment after the deadline it was asked to wait for.
         let until = deadline.min(Instant::now() + wait + self.deadline);
-        let answer = self
-            .repeated(Method::GET, &operation_path(id, ""), headers, None, until)
-            .await?;
+        let answer = self.repeated(Method::GET, &operation_path(id, ""), headers, None, until).await?;
         snapshot(&answer)
     }
 }

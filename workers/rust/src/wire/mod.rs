@@ -20,8 +20,7 @@ use serde_json::value::{RawValue, to_raw_value};
 pub use operation::{Attempt, ErrorBody, Operation, OperationError, Retry, Status, Waiting};
 pub use submit::{Patch, Submit};
 pub use work::{
-    Claim, ClaimedOperation, ExchangeAnswer, ExchangeRequest, Lease, Notice, NoticeKind, Outcome,
-    Report,
+    Claim, ClaimedOperation, ExchangeAnswer, ExchangeRequest, Lease, Notice, NoticeKind, Outcome, Report,
 };
 
 /// A piece of JSON exactly as it was sent, cheap to clone.

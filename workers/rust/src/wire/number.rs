@@ -8,10 +8,7 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// For `#[serde(serialize_with)]` on an optional number that is skipped when absent.
 #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref)] // serde dictates the signature
-pub(super) fn optional<S: Serializer>(
-    value: &Option<f64>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub(super) fn optional<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(number) => plain(number, serializer),
         None => serializer.serialize_none(),

@@ -86,10 +86,7 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration_date_time: Option<String>,
     /// Seconds one attempt may take.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub timeout_seconds: Option<f64>,
     /// How many attempts it has in all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,10 +98,7 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
     /// 0…100.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub percent_complete: Option<f64>,
     /// What it is doing, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,28 +154,16 @@ pub struct Waiting {
 #[serde(rename_all = "camelCase", default)]
 pub struct Retry {
     /// Before the second attempt.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub initial_delay_seconds: Option<f64>,
     /// By how much each delay is longer than the one before.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub factor: Option<f64>,
     /// No delay is longer, jitter aside.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub max_delay_seconds: Option<f64>,
     /// The share of the delay that is added at most, at random.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub jitter: Option<f64>,
 }
 
@@ -207,11 +189,7 @@ pub struct OperationError {
 impl OperationError {
     /// An error of a code and a message.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            ..Self::default()
-        }
+        Self { code: code.into(), message: message.into(), ..Self::default() }
     }
 }
 

@@ -56,10 +56,7 @@ pub struct Submit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration_date_time: Option<String>,
     /// Seconds one attempt may take.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub timeout_seconds: Option<f64>,
     /// How many attempts in all, 1…1000.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,10 +68,7 @@ pub struct Submit {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// 0…100; external operations only, as the four below.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub percent_complete: Option<f64>,
     /// What it is doing, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,10 +87,7 @@ pub struct Submit {
 impl Submit {
     /// An operation of this type.
     pub fn new(operation_type: impl Into<String>) -> Self {
-        Self {
-            operation_type: Some(operation_type.into()),
-            ..Self::default()
-        }
+        Self { operation_type: Some(operation_type.into()), ..Self::default() }
     }
 
     /// Sets the key under which the request may be repeated without making a second operation.
@@ -156,10 +147,7 @@ pub struct Patch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// 0…100.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub percent_complete: Option<f64>,
     /// What it is doing, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -31,10 +31,7 @@ pub struct Report {
     /// What became of it.
     pub status: Status,
     /// 0…100.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub percent_complete: Option<f64>,
     /// What it is doing, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,10 +49,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
     /// Seconds before which no other attempt makes sense.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub retry_after_seconds: Option<f64>,
     /// What the next attempt shall start from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,12 +59,7 @@ pub struct Report {
 impl Report {
     /// A report of nothing but a status; with `Running` that is a heartbeat.
     pub fn new(id: Uuid, lease_token: u64, status: Status) -> Self {
-        Self {
-            id,
-            lease_token,
-            status,
-            ..Self::default()
-        }
+        Self { id, lease_token, status, ..Self::default() }
     }
 }
 
@@ -116,10 +105,7 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "is_false")]
     pub repeated: bool,
     /// Seconds the lease has from now on, possibly with a fraction.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "number::optional"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
     pub lease_seconds: Option<f64>,
     /// Somebody asked for the operation to be canceled.
     #[serde(skip_serializing_if = "is_false")]
@@ -155,10 +141,7 @@ impl TryFrom<Operation> for ClaimedOperation {
     type Error = &'static str;
 
     fn try_from(mut operation: Operation) -> Result<Self, Self::Error> {
-        let lease = operation
-            .lease
-            .take()
-            .ok_or("a claimed operation has no lease")?;
+        let lease = operation.lease.take().ok_or("a claimed operation has no lease")?;
         Ok(Self { operation, lease })
     }
 }
@@ -166,11 +149,7 @@ impl TryFrom<Operation> for ClaimedOperation {
 impl Serialize for ClaimedOperation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // serde's `flatten` would buffer the operation and break its raw values, hence the clone.
-        Operation {
-            lease: Some(self.lease),
-            ..self.operation.clone()
-        }
-        .serialize(serializer)
+        Operation { lease: Some(self.lease), ..self.operation.clone() }.serialize(serializer)
     }
 }
 
