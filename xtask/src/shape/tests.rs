@@ -108,6 +108,11 @@ fn the_crates_root_is_no_way_around() {
 fn only_declared_places_know_the_sdk_or_the_server() {
     assert_eq!(found("src/http/work.rs", "use longrun_sdk as sdk;"), ["1 arrow sdk"]);
     assert_eq!(found("src/http/work.rs", "extern crate longrun_sdk;"), ["1 arrow sdk"]);
+    assert_eq!(found("src/http/work.rs", "use ::longrun_sdk::Client;"), ["1 arrow sdk"]);
+    assert!(
+        found("src/http/work.rs", "use wire::longrun_sdk::Client;").is_empty(),
+        "another's module of that name"
+    );
     assert_eq!(found("src/cli/get.rs", "use crate::http::serve;"), ["1 arrow http"]);
     assert!(found("src/cli/serve.rs", "use crate::http::serve;").is_empty());
     assert!(found("src/cli/serve/stop.rs", "use crate::http::serve;").is_empty());
@@ -127,9 +132,10 @@ fn sizes_are_kept() {
     let lines = |count| "// a line\n".repeat(count);
     assert_eq!(found("tests/main.rs", &lines(30)), [] as [&str; 0]);
     assert_eq!(found("tests/main.rs", &lines(31)), ["31 file "]);
-    let (short, long) = (source("src/store/a.rs", &lines(2)), source("src/store/b.rs", &lines(21)));
-    assert_eq!(checked("", &[short, long])[0].rule, "median");
-    let (short, long) = (source("src/store/a.rs", &lines(2)), source("src/store/b.rs", &lines(20)));
+    let two = |second| [source("src/store/a.rs", &lines(2)), source("src/store/b.rs", &lines(second))];
+    assert!(checked("", &two(18)).is_empty(), "a median of 10");
+    assert_eq!(checked("", &two(19))[0].rule, "median", "a median of 11");
+    let [short, long] = two(20);
     let (tests, another) = (source("tests/main.rs", &lines(30)), source("workers/a.rs", &lines(1)));
     assert!(checked("", &[short, long, tests, another]).is_empty(), "tests do not count for the median");
     assert_eq!(found("src/store/a.rs", &lines(21)), ["1 median ", "21 file "]);
@@ -146,6 +152,8 @@ fn functions_are_short_wherever_they_stand() {
         found("tests/a.rs", "fn short() {\n\n\n}\ntrait T { fn a();\n\n\n\n\nfn b(f: fn(u8) -> u8); }")
             .is_empty()
     );
+    let argument = "fn f() -> Array<fn() -> u8, { 4 }>\n{\n\n\n}";
+    assert_eq!(found("tests/a.rs", argument), ["1 function f"]);
     let generic = "fn f<T>(x: T)\nwhere\n  T: Fn() -> u8,\n{\n}";
     assert_eq!(found("tests/a.rs", generic), ["1 function f"]);
 }
@@ -182,8 +190,15 @@ fn an_exception_excuses_what_it_names_and_nothing_else() {
         "[[exception]]\nrule = 'word'\npath = 'src/store/mod.rs'\nitem = 'ack'\nreason = 'tcp says so'\n";
     let excused = source("src/store/mod.rs", "fn ack() {}");
     assert!(checked(exception, &[excused]).is_empty());
-    let other = source("src/store/mod.rs", "fn ack() {}\nfn job() {}");
-    assert_eq!(checked(exception, &[other])[0].item, "job");
+    let rules = |sources: &[Source]| checked(exception, sources).iter().map(|v| v.rule).collect::<Vec<_>>();
+    assert_eq!(rules(&[source("src/store/mod.rs", "fn ack() {}\nfn job() {}")]), ["word"], "another word");
+    let elsewhere = [source("src/store/mod.rs", "fn ack() {}"), source("src/store/a.rs", "fn ack() {}")];
+    assert_eq!(rules(&elsewhere), ["word"], "another file");
+    assert_eq!(
+        rules(&[source("src/store/mod.rs", "trait ack { fn a(); fn b(); fn c(); }")]),
+        ["trait"],
+        "another rule"
+    );
 }
 
 #[test]

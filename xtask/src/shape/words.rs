@@ -10,7 +10,7 @@ pub(super) fn check(config: &Config, source: &Source) -> Vec<Violation> {
     let mut found = Vec::new();
     visit(&source.tokens, &mut |ident| {
         let name = ident.to_string();
-        for part in parts(name.trim_start_matches("r#")) {
+        for part in parts(&name) {
             let singular = part.strip_suffix('s').unwrap_or(&part);
             if let Some(word) = config.words.iter().find(|word| *word == singular || **word == part) {
                 found.push(Violation {
