@@ -81,6 +81,8 @@ pub const LANES_PER_TENANT_MAX: usize = 10_000;
 pub const SUBMIT_LANE_MAX: usize = 8192;
 /// Submits that one turn of the intake loop takes, so that reports never wait long behind them.
 pub const TURN_SUBMITS_MAX: usize = 512;
+/// Reports that one turn of the intake loop takes, beyond which its commit would keep others waiting.
+pub const TURN_REPORTS_MAX: usize = 2000;
 /// Operations on which time itself acts in one turn of the intake loop.
 pub const TURN_DUE_MAX: usize = 500;
 /// Bytes of operations in the cache of point reads.
@@ -94,3 +96,5 @@ pub const WORKER_WRITTEN_EVERY: Duration = Duration::from_secs(10);
 pub const WORKER_FORGOTTEN: Duration = Duration::from_hours(1);
 /// Notices kept for one worker until its next call.
 pub const NOTICES_PER_WORKER_MAX: usize = 1000;
+/// Workers for which notices are kept; beyond it those of workers that do not wait are dropped.
+pub const NOTICES_WORKERS_MAX: usize = 10_000;

@@ -104,7 +104,7 @@ impl Clock {
                 tracing::info!(%wall, "the wall clock fits again");
             }
             // A little behind: lose time gently instead of standing still, or leases would never end.
-            reading.last = wall.max(reading.last.plus(passed - passed / SLEW));
+            reading.last = wall.max(reading.last.plus(passed / SLEW * (SLEW - 1)));
         } else {
             let since = *reading.apart_since.get_or_insert_with(|| {
                 tracing::warn!(%wall, %expected, "the wall clock stepped by more than an hour; going on without it");

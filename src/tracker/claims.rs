@@ -1,0 +1,140 @@
+//! The claims that wait because there is nothing they may take, and the notices for workers that do not call just now.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
+
+use super::entry::{Claim, Exchange, Exchanged, Notice, Reply};
+use crate::limits;
+use crate::operation::{ClaimId, TenantId, WorkerId};
+
+/// A claim, and the call it came with.
+#[derive(Debug)]
+pub struct Waiter {
+    /// The call; its reports have been dealt with.
+    pub exchange: Exchange,
+    /// Its claim.
+    pub claim: Claim,
+    /// What the call already has to say.
+    pub answer: Exchanged,
+    /// The way back.
+    pub reply: Reply<Exchanged>,
+}
+
+impl Waiter {
+    /// Whether nobody waits for the answer any more.
+    pub fn is_gone(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn worker(&self) -> (TenantId, WorkerId) {
+        (self.exchange.tenant.clone(), self.exchange.worker.clone())
+    }
+}
+
+/// Waiting claims, first come, first served.
+#[derive(Debug, Default)]
+pub struct Claims {
+    waiters: BTreeMap<u64, Waiter>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    by_worker: HashMap<(TenantId, WorkerId), BTreeSet<u64>>,
+    arrivals: u64,
+    notices: HashMap<(TenantId, WorkerId), Vec<Notice>>,
+}
+
+impl Claims {
+    /// Lets a claim wait until its deadline.
+    pub fn wait(&mut self, waiter: Waiter, until: Instant) {
+        self.arrivals += 1;
+        self.deadlines.insert((until, self.arrivals));
+        self.by_worker.entry(waiter.worker()).or_default().insert(self.arrivals);
+        self.waiters.insert(self.arrivals, waiter);
+    }
+
+    /// The waiting claims in order of arrival.
+    pub fn in_order(&self) -> impl Iterator<Item = (u64, &Waiter)> {
+        self.waiters.iter().map(|(arrival, waiter)| (*arrival, waiter))
+    }
+
+    /// Ends the wait of one.
+    pub fn take(&mut self, arrival: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&arrival)?;
+        if let Some(until) = waiter.claim.wait_until {
+            self.deadlines.remove(&(until, arrival));
+        }
+        let key = waiter.worker();
+        if let Some(arrivals) = self.by_worker.get_mut(&key) {
+            arrivals.remove(&arrival);
+            if arrivals.is_empty() {
+                self.by_worker.remove(&key);
+            }
+        }
+        Some(waiter)
+    }
+
+    /// When the next wait is over.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(until, _)| *until)
+    }
+
+    /// Those whose wait is over.
+    pub fn expired(&mut self, now: Instant) -> Vec<Waiter> {
+        let mut expired = Vec::new();
+        while let Some((until, arrival)) = self.deadlines.first().copied().filter(|(until, _)| *until <= now)
+        {
+            self.deadlines.remove(&(until, arrival));
+            expired.extend(self.take(arrival));
+        }
+        expired
+    }
+
+    /// All of them: the server shuts down.
+    pub fn take_all(&mut self) -> Vec<Waiter> {
+        let arrivals: Vec<u64> = self.waiters.keys().copied().collect();
+        arrivals.into_iter().filter_map(|arrival| self.take(arrival)).collect()
+    }
+
+    /// An older call with the same claim: its worker asks anew and will not hear it.
+    pub fn superseded(&mut self, tenant: &TenantId, worker: &WorkerId, claim: &ClaimId) -> Option<Waiter> {
+        let arrivals = self.by_worker.get(&(tenant.clone(), worker.clone()))?;
+        let arrival = *arrivals
+            .iter()
+            .find(|arrival| self.waiters.get(arrival).is_some_and(|waiter| waiter.claim.id == *claim))?;
+        self.take(arrival)
+    }
+
+    /// Keeps a notice for a worker's next call.
+    pub fn notify(&mut self, tenant: &TenantId, worker: &WorkerId, notice: Notice) {
+        let kept = self.notices.entry((tenant.clone(), worker.clone())).or_default();
+        if kept.len() < limits::NOTICES_PER_WORKER_MAX {
+            kept.push(notice);
+        }
+        // A worker that never calls again leaves its notices behind; what they say is repeated in every outcome.
+        if self.notices.len() > limits::NOTICES_WORKERS_MAX {
+            let waiting = &self.by_worker;
+            self.notices.retain(|worker, _| waiting.contains_key(worker));
+        }
+    }
+
+    /// What was kept for a worker that calls.
+    pub fn notices_for(&mut self, tenant: &TenantId, worker: &WorkerId) -> Vec<Notice> {
+        if self.notices.is_empty() {
+            return Vec::new();
+        }
+        self.notices.remove(&(tenant.clone(), worker.clone())).unwrap_or_default()
+    }
+
+    /// The waiting calls of workers that have something to hear, with what that is.
+    pub fn notified(&mut self) -> Vec<(Waiter, Vec<Notice>)> {
+        let heard: Vec<_> =
+            self.notices.keys().filter(|worker| self.by_worker.contains_key(*worker)).cloned().collect();
+        let mut calls = Vec::new();
+        for worker in heard {
+            let first = self.by_worker.get(&worker).and_then(|arrivals| arrivals.first().copied());
+            let waiter = first.and_then(|arrival| self.take(arrival));
+            if let (Some(waiter), Some(notices)) = (waiter, self.notices.remove(&worker)) {
+                calls.push((waiter, notices));
+            }
+        }
+        calls
+    }
+}

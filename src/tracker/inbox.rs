@@ -1,0 +1,170 @@
+//! Where entries wait for the loop, in three lanes: what running work needs is never behind new work.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::entry::{Denied, Entry};
+use crate::limits;
+use crate::operation::{Command, TenantId};
+
+/// Takes entries in. The intake loop behind it is the one of the server; the yardstick of the benches has its own.
+pub trait Door: Send + Sync {
+    /// Hands an entry in, or says why not. Once taken, it is carried out whether or not anybody still waits for it.
+    fn hand(&self, entry: Entry) -> Result<(), Denied>;
+}
+
+/// The lanes, and the bell that wakes the loop.
+#[derive(Debug)]
+pub struct Inbox {
+    lanes: Mutex<Lanes>,
+    bell: Condvar,
+    submits_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    /// Reports, cancels, patches, credentials: bounded by the leases and by people.
+    urgent: VecDeque<Entry>,
+    /// Claims without reports: bounded by the workers.
+    claims: VecDeque<Entry>,
+    /// Submits, retries and deletes, each tenant's in a line of its own.
+    fresh: FairLine,
+    closed: bool,
+    waiting: bool,
+    rung: bool,
+}
+
+/// Each tenant's line; one entry of each in turn.
+#[derive(Debug, Default)]
+struct FairLine {
+    lines: HashMap<TenantId, VecDeque<Entry>>,
+    turn: VecDeque<TenantId>,
+    len: usize,
+}
+
+impl FairLine {
+    fn push(&mut self, tenant: TenantId, entry: Entry) {
+        self.len += 1;
+        if let Some(line) = self.lines.get_mut(&tenant) {
+            line.push_back(entry);
+        } else {
+            self.turn.push_back(tenant.clone());
+            self.lines.insert(tenant, VecDeque::from([entry]));
+        }
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let tenant = self.turn.pop_front()?;
+        let line = self.lines.get_mut(&tenant)?;
+        let entry = line.pop_front();
+        if line.is_empty() {
+            self.lines.remove(&tenant);
+        } else {
+            self.turn.push_back(tenant);
+        }
+        self.len -= 1;
+        entry
+    }
+}
+
+/// What one turn takes, in the order in which it is applied.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The entries: urgent, then claims, then fresh.
+    pub entries: Vec<Entry>,
+    /// Nothing will come any more.
+    pub closed: bool,
+}
+
+impl Inbox {
+    /// An inbox that lets so many submits wait.
+    pub fn new(submits_max: usize) -> Self {
+        Self { lanes: Mutex::default(), bell: Condvar::new(), submits_max }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what waits; with nothing there, waits for the first entry, at most until `until`.
+    pub fn drain(&self, until: Instant) -> Batch {
+        let mut lanes = self.lanes();
+        while lanes.is_empty() && !lanes.closed && !lanes.rung {
+            let left = until.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                break;
+            }
+            lanes.waiting = true;
+            lanes = self.bell.wait_timeout(lanes, left).unwrap_or_else(PoisonError::into_inner).0;
+            lanes.waiting = false;
+        }
+        lanes.rung = false;
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut reports = 0;
+        while reports < limits::TURN_REPORTS_MAX {
+            let Some(entry) = lanes.urgent.pop_front() else { break };
+            reports += match &entry {
+                Entry::Exchange(exchange, _) => exchange.reports.len(),
+                _ => 1,
+            };
+            entries.push(entry);
+        }
+        entries.extend(lanes.claims.drain(..));
+        let fresh_max = entries.len() + limits::TURN_SUBMITS_MAX;
+        while entries.len() < fresh_max {
+            let Some(entry) = lanes.fresh.pop() else { break };
+            entries.push(entry);
+        }
+        let closed = lanes.closed && lanes.is_empty();
+        Batch { entries, closed }
+    }
+
+    /// Wakes the loop for something that is not in a lane.
+    pub fn ring(&self) {
+        self.lanes().rung = true;
+        self.bell.notify_one();
+    }
+
+    /// Takes nothing in any more; what waits is still carried out.
+    pub fn close(&self) {
+        self.lanes().closed = true;
+        self.bell.notify_one();
+    }
+}
+
+impl Lanes {
+    fn is_empty(&self) -> bool {
+        self.urgent.is_empty() && self.claims.is_empty() && self.fresh.len == 0
+    }
+}
+
+impl Door for Inbox {
+    fn hand(&self, entry: Entry) -> Result<(), Denied> {
+        let mut lanes = self.lanes();
+        if lanes.closed {
+            return Err(Denied::ShuttingDown);
+        }
+        let fresh_of = match &entry {
+            Entry::Submit(submit, _) => Some(&submit.submission.spec.lane.tenant),
+            Entry::Command(order, _) if matches!(order.command, Command::Retry | Command::Delete) => {
+                Some(&order.tenant)
+            }
+            _ => None,
+        };
+        if let Some(tenant) = fresh_of.cloned() {
+            if lanes.fresh.len >= self.submits_max {
+                return Err(Denied::Overloaded);
+            }
+            lanes.fresh.push(tenant, entry);
+        } else if matches!(&entry, Entry::Exchange(exchange, _) if exchange.reports.is_empty()) {
+            lanes.claims.push_back(entry);
+        } else {
+            lanes.urgent.push_back(entry);
+        }
+        if lanes.waiting {
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,313 @@
+//! The loop: drain, load, apply, offer, commit, answer, publish. One thread, one batch, one sync at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::answer;
+use super::cache::Cache;
+use super::claims::Claims;
+use super::entry::{Denied, Entry, Exchanged, Ordered, ReportOutcome, Submitted};
+use super::inbox::Inbox;
+use super::offer::Pool;
+use super::turn::Turn;
+use super::watch::Watch;
+use super::workers::Workers;
+use crate::limits;
+use crate::operation::{Operation, Seq, Timestamp};
+use crate::store::turn::{Touches, WorkerSeen};
+use crate::store::{Reader, Store, StoreError};
+
+/// The loop wakes at least this often, to see whether it has been away.
+const PULSE: Duration = Duration::from_secs(1);
+/// A busy store is asked again after this, so many times.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+const BUSY_TRIES: u32 = 100;
+
+/// What the loop shares with those who ask and read.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Operations as they last were.
+    pub cache: Cache,
+    /// Who follows them.
+    pub watch: Arc<Watch>,
+    /// Who asked for work lately.
+    pub workers: Workers,
+    /// No more claims: the server is about to end.
+    pub draining: AtomicBool,
+    /// The store failed; nothing is acknowledged any more.
+    pub failed: tokio::sync::watch::Sender<bool>,
+}
+
+/// The loop's own state.
+pub struct Intake {
+    pub(super) store: Box<dyn Store>,
+    pub(super) reader: Arc<dyn Reader>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) claims: Claims,
+    /// The earliest moment at which time itself acts; none: nothing ever falls due.
+    pub(super) next_due: Option<Timestamp>,
+    /// When the loop last looked at the store's clock.
+    pub(super) alive_at: Timestamp,
+}
+
+/// What became of an entry, until it is durable and can be said.
+pub(super) enum Done {
+    Submitted(Result<Submitted, Denied>),
+    Ordered(Result<Ordered, Denied>),
+    /// Outcomes of reports, and what the call's claim took.
+    Exchanged(Vec<ReportOutcome>, Vec<Seq>),
+    Stored,
+}
+
+/// A turn that is durable, with all that is to be said of it.
+pub(super) struct Finished {
+    pub(super) turn: Turn,
+    pub(super) done: Vec<Done>,
+    /// Waiting claims that were served, by arrival.
+    pub(super) served: Vec<(u64, Vec<Seq>)>,
+}
+
+impl Intake {
+    /// Runs until the inbox is closed and empty, or the store fails.
+    pub fn run(mut self) {
+        loop {
+            let batch = self.inbox.drain(self.next_wake());
+            let late = self.pulse();
+            self.answer_expired();
+            let due = self.next_due.is_some_and(|due| due <= self.alive_at);
+            if !batch.entries.is_empty() || due || late {
+                self.supersede(&batch.entries);
+                if let Err(error) = self.turn(batch.entries, due, late) {
+                    tracing::error!(%error, "the store failed; nothing more is acknowledged");
+                    self.shared.failed.send_replace(true);
+                    break;
+                }
+            }
+            if batch.closed {
+                break;
+            }
+        }
+        self.inbox.close();
+        for waiter in self.claims.take_all() {
+            answer::exchange(waiter.reply, waiter.answer);
+        }
+        // After a failure entries may still wait: they are dropped with the inbox, and their callers told.
+        while !self.inbox.drain(Instant::now()).closed {}
+    }
+
+    /// When there is something to do even if nothing comes.
+    fn next_wake(&self) -> Instant {
+        let now = Instant::now();
+        let pulse = now + PULSE;
+        let due = self.next_due.map_or(pulse, |due| now + due.since(self.reader.now()));
+        let deadline = self.claims.next_deadline().unwrap_or(pulse);
+        pulse.min(due).min(deadline)
+    }
+
+    /// Looks at the clock; true when the loop had been away for so long that live workers could not be heard.
+    fn pulse(&mut self) -> bool {
+        let now = self.reader.now();
+        let away = now.since(self.alive_at);
+        self.alive_at = now;
+        away > limits::TICK_LATE
+    }
+
+    fn answer_expired(&mut self) {
+        for waiter in self.claims.expired(Instant::now()) {
+            answer::exchange(waiter.reply, waiter.answer);
+        }
+        if self.shared.draining.load(Ordering::Relaxed) {
+            for waiter in self.claims.take_all() {
+                answer::exchange(waiter.reply, waiter.answer);
+            }
+        }
+    }
+
+    /// A claim that comes again while its older call still waits: nobody listens to that one any more.
+    fn supersede(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let Entry::Exchange(exchange, _) = entry else { continue };
+            let Some(claim) = &exchange.claim else { continue };
+            if let Some(older) = self.claims.superseded(&exchange.tenant, &exchange.worker, &claim.id) {
+                answer::exchange(older.reply, Exchanged::default());
+            }
+        }
+    }
+
+    /// One turn, from what was drained to what is said. On a full disk the new work is refused and the rest goes on.
+    fn turn(&mut self, entries: Vec<Entry>, due: bool, late: bool) -> Result<(), StoreError> {
+        let mut entries = entries;
+        let mut tries = 0;
+        loop {
+            match self.attempt(&entries, due, late) {
+                Ok(finished) => {
+                    self.settle(&finished, due)?;
+                    self.answer(entries, finished);
+                    return Ok(());
+                }
+                Err(StoreError::Busy(_)) if tries < BUSY_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(BUSY_PAUSE);
+                }
+                Err(StoreError::Full) if entries.iter().any(|entry| matches!(entry, Entry::Submit(..))) => {
+                    self.store.release_reserve();
+                    let (submits, rest): (Vec<_>, Vec<_>) =
+                        entries.into_iter().partition(|entry| matches!(entry, Entry::Submit(..)));
+                    answer::deny(submits, &StoreError::Full.into());
+                    entries = rest;
+                }
+                Err(error @ StoreError::Failed(_)) => {
+                    answer::deny(entries, &error.clone().into());
+                    return Err(error);
+                }
+                Err(error) => {
+                    self.store.release_reserve();
+                    answer::deny(entries, &error.into());
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, entries: &[Entry], due: bool, late: bool) -> Result<Finished, StoreError> {
+        let touches = self.touches(entries, due, late);
+        let has_room = touches.submits == 0 || self.store.has_room();
+        let mut turn = Turn::new(self.store.begin(&touches)?, has_room);
+        let mut done: Vec<Done> = entries.iter().map(|entry| apply(&mut turn, entry)).collect();
+        turn.tick();
+        let served = self.offer(&mut turn, entries, &mut done);
+        self.store.commit(&mut turn.changes)?;
+        Ok(Finished { turn, done, served })
+    }
+
+    /// What a batch needs loaded.
+    fn touches(&self, entries: &[Entry], due: bool, late: bool) -> Touches {
+        let mut touches = Touches { rest_leases: late, ..Touches::default() };
+        if due {
+            touches.due = limits::TURN_DUE_MAX;
+        }
+        for entry in entries {
+            match entry {
+                Entry::Submit(submit, _) => {
+                    let spec = &submit.submission.spec;
+                    touches.submits += 1;
+                    if submit.id_chosen {
+                        touches.ids.push((spec.lane.tenant.clone(), spec.id));
+                    }
+                    if let Some(key) = &spec.key {
+                        touches.keys.push((spec.lane.tenant.clone(), key.clone()));
+                    }
+                }
+                Entry::Command(order, _) => touches.ids.push((order.tenant.clone(), order.id)),
+                Entry::Exchange(exchange, _) => {
+                    let ids = exchange.reports.iter().map(|reported| (exchange.tenant.clone(), reported.id));
+                    touches.ids.extend(ids);
+                    if let Some(claim) = exchange.claim.as_ref().filter(|_| !self.draining()) {
+                        let (tenant, worker) = (exchange.tenant.clone(), exchange.worker.clone());
+                        touches.claims.push((tenant, worker, claim.id.clone()));
+                        touches.wants.push(claim.want.clone());
+                    }
+                }
+                Entry::Return(taken) => {
+                    touches.ids.extend(taken.iter().map(|(tenant, id, _)| (tenant.clone(), *id)));
+                }
+                Entry::Credential(..) => {}
+            }
+        }
+        touches
+    }
+
+    pub(super) fn draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Gives what is ready to the claims: those that wait, then those that came, in their order.
+    fn offer(&mut self, turn: &mut Turn, entries: &[Entry], done: &mut [Done]) -> Vec<(u64, Vec<Seq>)> {
+        let mut pool = Pool::of(turn);
+        let mut served = Vec::new();
+        for (arrival, waiter) in self.claims.in_order() {
+            if pool.is_empty() {
+                break;
+            }
+            if !waiter.is_gone() && pool.has(&waiter.claim.want) {
+                served.push((arrival, pool.take(turn, &waiter.exchange, &waiter.claim)));
+            }
+        }
+        for (entry, done) in entries.iter().zip(done) {
+            let (Entry::Exchange(exchange, reply), Done::Exchanged(_, taken)) = (entry, done) else {
+                continue;
+            };
+            let Some(claim) = &exchange.claim else { continue };
+            let seen = WorkerSeen {
+                tenant: exchange.tenant.clone(),
+                worker: exchange.worker.clone(),
+                queues: claim.want.queues.clone(),
+                operation_types: claim.want.operation_types.clone(),
+                at: turn.now(),
+            };
+            turn.changes.workers.extend(self.shared.workers.saw(seen));
+            if self.draining() || reply.is_closed() {
+                continue;
+            }
+            *taken = held_under(turn, exchange, claim);
+            if taken.is_empty() {
+                *taken = pool.take(turn, exchange, claim);
+            }
+        }
+        served
+    }
+
+    /// After the commit: what falls due next.
+    fn settle(&mut self, finished: &Finished, due: bool) -> Result<(), StoreError> {
+        if due {
+            self.next_due = match self.store.next_due() {
+                Err(error @ StoreError::Failed(_)) => return Err(error),
+                // Asked again in a moment.
+                Err(_) => Some(self.alive_at.plus(BUSY_PAUSE)),
+                Ok(next) => next,
+            };
+            return Ok(());
+        }
+        let changed = finished.turn.changes.operations.iter().filter_map(|touched| touched.after.as_ref());
+        let moments = changed.filter_map(|after| {
+            let lease = after.lease().map(crate::operation::Lease::due);
+            lease.or_else(|| after.wake_at())
+        });
+        self.next_due = self.next_due.into_iter().chain(moments).min();
+        Ok(())
+    }
+}
+
+fn apply(turn: &mut Turn, entry: &Entry) -> Done {
+    match entry {
+        Entry::Submit(submit, _) => Done::Submitted(turn.submit(submit)),
+        Entry::Command(order, _) => Done::Ordered(turn.order(order)),
+        Entry::Exchange(exchange, _) => {
+            let outcomes = exchange.reports.iter().map(|reported| turn.report(exchange, reported)).collect();
+            Done::Exchanged(outcomes, Vec::new())
+        }
+        Entry::Credential(credential, _) => {
+            turn.changes.credentials.push(credential.clone());
+            Done::Stored
+        }
+        Entry::Return(taken) => {
+            for (tenant, id, token) in taken {
+                turn.give_back(tenant, *id, *token);
+            }
+            Done::Stored
+        }
+    }
+}
+
+/// What a repeated claim still holds.
+fn held_under(turn: &Turn, exchange: &super::entry::Exchange, claim: &super::entry::Claim) -> Vec<Seq> {
+    let key = (exchange.tenant.clone(), exchange.worker.clone(), claim.id.clone());
+    let held = turn.set.by_claim.get(&key).map_or(&[][..], Vec::as_slice);
+    let still = |seq: &&Seq| {
+        let lease = turn.current(**seq).and_then(Operation::lease);
+        lease.is_some_and(|lease| lease.worker == exchange.worker && lease.claim == claim.id)
+    };
+    held.iter().filter(still).copied().collect()
+}

@@ -1,0 +1,238 @@
+//! The one door to the operations. Everything that changes one is handed to the intake loop ([`intake`]), which takes
+//! what waits in its three lanes ([`inbox`]), applies it to a working set ([`turn`]), offers what became ready to the
+//! claims that wait ([`offer`], [`claims`]), commits once, and only then answers and publishes ([`answer`]).
+//! Point reads come from a [`cache`] that only the loop fills; who waits for a change follows it ([`watch`]).
+
+mod answer;
+mod cache;
+mod claims;
+pub mod entry;
+mod inbox;
+mod intake;
+mod offer;
+mod turn;
+mod watch;
+mod workers;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::limits;
+use crate::operation::{Hold, Json, Operation, OperationId, Payload, State, TenantId, Timestamp};
+use crate::store::credential::Credential;
+use crate::store::{AllTenants, Reader, Store, StoreError};
+use entry::{Claimed, Denied, Entry, Exchange, Exchanged, Order, Reply, Submit, Submitted};
+pub use inbox::Door;
+use inbox::Inbox;
+use intake::{Intake, Shared};
+pub use watch::Follow;
+
+/// The door, for everybody who asks. Cheap to clone.
+#[derive(Clone)]
+pub struct Tracker {
+    door: Arc<dyn Door>,
+    inbox: Arc<Inbox>,
+    reader: Arc<dyn Reader>,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Tracker {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Tracker").finish_non_exhaustive()
+    }
+}
+
+/// An operation that a worker holds now, with all it needs.
+#[derive(Debug)]
+pub struct Handed {
+    /// The operation, its token and what is left of its lease.
+    pub claimed: Claimed,
+    /// What its handler works on.
+    pub input: Option<Json>,
+    /// What the last attempt left.
+    pub checkpoint: Option<Json>,
+}
+
+/// Why an operation has not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// The next claim that may, takes it.
+    Ready,
+    /// It is ready, but nobody asked for its lane lately.
+    NoWorker,
+    /// Until its start.
+    Delayed(Timestamp),
+    /// Until its next attempt.
+    RetryBackoff(Timestamp),
+}
+
+/// How the tracker is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Submits that may wait for the loop.
+    pub submits_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { submits_max: limits::SUBMIT_LANE_MAX }
+    }
+}
+
+impl Tracker {
+    /// Starts the loop over a store. The thread ends after [`Tracker::close`], or when the store fails.
+    pub async fn open(
+        mut store: Box<dyn Store>,
+        reader: Arc<dyn Reader>,
+        options: Options,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let inbox = Arc::new(Inbox::new(options.submits_max));
+        let now = reader.now();
+        let seen =
+            reader.workers(AllTenants, Timestamp::from_ticks(now.ticks() - ticks(limits::WORKER_FORGOTTEN)));
+        let workers = workers::Workers::restored(seen.await?);
+        let shared = Arc::new(Shared { workers, ..Shared::default() });
+        let intake = Intake {
+            next_due: store.next_due()?,
+            store,
+            reader: reader.clone(),
+            inbox: inbox.clone(),
+            shared: shared.clone(),
+            claims: claims::Claims::default(),
+            alive_at: now,
+        };
+        let thread = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run());
+        let thread = thread.map_err(|error| StoreError::Failed(error.to_string()))?;
+        Ok((Self { door: inbox.clone(), inbox, reader, shared }, thread))
+    }
+
+    /// A tracker with another door behind the same face: for the yardstick that the benches measure against.
+    #[must_use]
+    pub fn behind(&self, door: Arc<dyn Door>) -> Self {
+        Self { door, ..self.clone() }
+    }
+
+    async fn ask<T>(&self, entry: impl FnOnce(Reply<T>) -> Entry) -> Result<T, Denied> {
+        let (reply, answer) = oneshot::channel();
+        self.door.hand(entry(reply))?;
+        // A loop that ended without an answer leaves it unknown what became of the entry.
+        let unknown = || StoreError::Failed("the intake loop has ended".to_owned());
+        answer.await.unwrap_or_else(|_| Err(unknown().into()))
+    }
+
+    /// Hands an operation in. Durable when it answers.
+    pub async fn submit(&self, submit: Submit) -> Result<Submitted, Denied> {
+        self.ask(|reply| Entry::Submit(Box::new(submit), reply)).await
+    }
+
+    /// Takes an operation through a command. Durable when it answers, with the operation as it is then.
+    pub async fn order(&self, order: Order) -> Result<Operation, Denied> {
+        Ok(self.ask(|reply| Entry::Command(order, reply)).await?.operation)
+    }
+
+    /// A worker's call.
+    pub async fn exchange(&self, exchange: Exchange) -> Result<(Exchanged, Vec<Handed>), Denied> {
+        let mut exchanged = self.ask(|reply| Entry::Exchange(exchange, reply)).await?;
+        let handed = self.hand_over(std::mem::take(&mut exchanged.operations)).await?;
+        Ok((exchanged, handed))
+    }
+
+    /// Fetches what claimed operations keep apart from their rows.
+    async fn hand_over(&self, claimed: Vec<Claimed>) -> Result<Vec<Handed>, Denied> {
+        let apart: Vec<_> = claimed
+            .iter()
+            .filter(|claimed| keeps_apart(claimed))
+            .map(|claimed| claimed.operation.seq)
+            .collect();
+        let mut fetched = std::collections::HashMap::new();
+        if !apart.is_empty() {
+            let payloads = self.reader.payloads(&apart).await?;
+            fetched.extend(payloads.into_iter().map(|payloads| (payloads.seq, payloads)));
+        }
+        Ok(claimed
+            .into_iter()
+            .map(|claimed| {
+                let apart = fetched.remove(&claimed.operation.seq);
+                let (input, checkpoint) = apart.map_or((None, None), |apart| (apart.input, apart.checkpoint));
+                let inline = claimed.operation.spec.input.as_ref().and_then(Payload::inline).cloned();
+                Handed { claimed, input: inline.or(input), checkpoint }
+            })
+            .collect())
+    }
+
+    /// Stores a credential, new or changed. Durable when it answers.
+    pub async fn put_credential(&self, credential: Credential) -> Result<(), Denied> {
+        self.ask(|reply| Entry::Credential(credential, reply)).await
+    }
+
+    /// One operation as it is now, its payloads at hand: it shows every write that was acknowledged before.
+    pub async fn get(&self, tenant: &TenantId, id: OperationId) -> Result<Arc<Operation>, Denied> {
+        let at_hand = |payload: Option<&Payload>| payload.is_none_or(|payload| payload.inline().is_some());
+        if let Some(cached) = self.shared.cache.get(tenant, id)
+            && at_hand(cached.spec.input.as_ref())
+            && at_hand(cached.result())
+        {
+            return Ok(cached);
+        }
+        Ok(Arc::new(self.reader.get(tenant, id).await?.ok_or(Denied::NotFound)?))
+    }
+
+    /// Takes a place among those who hear of an operation's changes. To miss none: first follow, then get, then wait.
+    pub fn follow(&self, tenant: &TenantId, id: OperationId) -> Follow {
+        self.shared.watch.follow(tenant, id)
+    }
+
+    /// Why an operation has not started, by the claim's own checks; none once it has, or if it never waits in a queue.
+    pub fn waiting(&self, operation: &Operation) -> Option<Waiting> {
+        let State::Waiting { hold, ready_at } = operation.state else { return None };
+        match hold {
+            Some(Hold::External) => None,
+            Some(Hold::Delayed) => Some(Waiting::Delayed(ready_at)),
+            Some(Hold::RetryBackoff) => Some(Waiting::RetryBackoff(ready_at)),
+            None if self.shared.workers.serves(&operation.spec.lane, self.reader.now()) => {
+                Some(Waiting::Ready)
+            }
+            None => Some(Waiting::NoWorker),
+        }
+    }
+
+    /// For reads that need no more than the store.
+    pub fn reader(&self) -> &dyn Reader {
+        &*self.reader
+    }
+
+    /// Ends claims: those that wait are answered empty, and so are those that come.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.inbox.ring();
+    }
+
+    /// Takes nothing in any more. What was taken in is carried out, then the loop ends.
+    pub fn close(&self) {
+        self.inbox.close();
+    }
+
+    /// Resolves when the store has failed: nothing is acknowledged any more, and the process has to end.
+    pub async fn failed(&self) {
+        // The sender lives as long as the tracker, so that only a failure ends the wait.
+        let _ = self.shared.failed.subscribe().wait_for(|failed| *failed).await;
+    }
+
+    /// Whether the store has failed.
+    pub fn has_failed(&self) -> bool {
+        *self.shared.failed.borrow()
+    }
+}
+
+/// Whether a claimed operation has something that is not at hand. A first attempt has no checkpoint to look for.
+fn keeps_apart(claimed: &Claimed) -> bool {
+    claimed.token.0 > 1 || matches!(claimed.operation.spec.input, Some(Payload::Stored { .. }))
+}
+
+fn ticks(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos() / 100).unwrap_or(i64::MAX)
+}
