@@ -67,12 +67,13 @@ impl Context {
             .map_err(|error| HandlerError::permanent("invalidCheckpoint", format!("checkpoint: {error}")))
     }
 
-    /// Tells pollers and watchers how far the work is, in percent (cut to 0…100) and in a sentence.
+    /// Tells pollers and watchers how far the work is, in whole percent (cut to 0…100, fractions dropped)
+    /// and in a sentence of at most 1,024 characters (cut too).
     ///
     /// Costs next to nothing: the runtime sends the latest with its next exchange.
     pub fn progress(&self, percent: impl Into<f64>, detail: impl Into<String>) {
         let percent: f64 = percent.into();
-        let percent = if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0) };
+        let percent = if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0).floor() };
         self.held.set_progress(percent, detail.into());
     }
 

@@ -55,11 +55,13 @@ impl HandlerError {
         Self { kind: Kind::Released, code: String::new(), message: String::new() }
     }
 
-    /// Sets the seconds before which no other attempt makes sense. A permanent error stays permanent.
+    /// Sets the seconds before which no other attempt makes sense, rounded up to whole ones. A permanent
+    /// error stays permanent.
     #[must_use]
     pub fn after(mut self, seconds: impl Into<f64>) -> Self {
         if let Kind::Retryable { after_seconds } = &mut self.kind {
-            *after_seconds = Some(seconds.into()).filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+            *after_seconds =
+                Some(seconds.into().ceil()).filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
         }
         self
     }

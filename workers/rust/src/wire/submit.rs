@@ -56,8 +56,8 @@ pub struct Submit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration_date_time: Option<String>,
     /// Seconds one attempt may take.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::optional")]
-    pub timeout_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u32>,
     /// How many attempts in all, 1…1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,

@@ -8,7 +8,8 @@ const RESULT_BYTES_MAX: usize = 256 * 1024;
 /// The protocol's bound on an error is 16 KiB; this leaves room for its names and braces.
 const ERROR_BYTES_MAX: usize = 16 * 1024 - 256;
 const CODE_BYTES_MAX: usize = 128;
-const DETAIL_BYTES_MAX: usize = 1024;
+/// The protocol's bound on a status detail.
+const DETAIL_CHARS_MAX: usize = 1024;
 
 /// The reports that tell how the attempt ended, in the order in which they are to be sent.
 pub(super) fn of_end(held: &Held, end: AttemptEnd) -> Vec<Report> {
@@ -43,7 +44,7 @@ pub(super) fn running(held: &Held) -> Report {
     let (percent_complete, status_detail) = unsent.progress.unzip();
     Report {
         percent_complete,
-        status_detail: status_detail.map(|detail| cut(detail, DETAIL_BYTES_MAX)),
+        status_detail: status_detail.map(cut_detail),
         checkpoint: unsent.checkpoint,
         ..Report::new(held.key.id, held.key.token, Status::Running)
     }
@@ -78,7 +79,7 @@ fn completed(held: &Held, success: Success) -> Report {
     }
     Report {
         result,
-        status_detail: success.status_detail.map(|detail| cut(detail, DETAIL_BYTES_MAX)),
+        status_detail: success.status_detail.map(cut_detail),
         resource_location: success.resource_location,
         ..Report::new(held.key.id, held.key.token, Status::Completed)
     }
@@ -128,6 +129,13 @@ fn cut(mut text: String, bytes_max: usize) -> String {
         text.truncate(end);
     }
     text
+}
+
+fn cut_detail(mut detail: String) -> String {
+    if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
+        detail.truncate(end);
+    }
+    detail
 }
 
 fn escaped_len(text: &str) -> usize {
