@@ -3,4 +3,5 @@
 pub mod limits;
 pub mod operation;
 pub mod store;
+pub mod tasks;
 pub mod tracker;

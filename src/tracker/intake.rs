@@ -1,7 +1,7 @@
 //! The loop: drain, load, apply, offer, commit, answer, publish. One thread, one batch, one sync at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::answer;
@@ -28,13 +28,17 @@ const BUSY_TRIES: u32 = 100;
 #[derive(Debug, Default)]
 pub struct Shared {
     /// Operations as they last were.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// Who follows them.
     pub watch: Arc<Watch>,
     /// Who asked for work lately.
     pub workers: Workers,
     /// No more claims: the server is about to end.
     pub draining: AtomicBool,
+    /// Turns that were committed with something in them: each was one sync.
+    pub commits: AtomicU64,
+    /// Turns that were begun: each may have read the store.
+    pub turns: AtomicU64,
     /// The store failed; nothing is acknowledged any more.
     pub failed: tokio::sync::watch::Sender<bool>,
 }
@@ -179,6 +183,10 @@ impl Intake {
         turn.tick();
         let served = self.offer(&mut turn, entries, &mut done);
         self.store.commit(&mut turn.changes)?;
+        self.shared.turns.fetch_add(1, Ordering::Relaxed);
+        if !turn.changes.is_empty() {
+            self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(Finished { turn, done, served })
     }
 

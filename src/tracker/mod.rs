@@ -4,7 +4,7 @@
 //! Point reads come from a [`cache`] that only the loop fills; who waits for a change follows it ([`watch`]).
 
 mod answer;
-mod cache;
+pub mod cache;
 mod claims;
 pub mod entry;
 mod inbox;
@@ -37,6 +37,7 @@ pub struct Tracker {
     door: Arc<dyn Door>,
     inbox: Arc<Inbox>,
     reader: Arc<dyn Reader>,
+    cache: Arc<cache::Cache>,
     shared: Arc<Shared>,
 }
 
@@ -107,13 +108,15 @@ impl Tracker {
         };
         let thread = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run());
         let thread = thread.map_err(|error| StoreError::Failed(error.to_string()))?;
-        Ok((Self { door: inbox.clone(), inbox, reader, shared }, thread))
+        let cache = shared.cache.clone();
+        Ok((Self { door: inbox.clone(), inbox, reader, cache, shared }, thread))
     }
 
-    /// A tracker with another door behind the same face: for the yardstick that the benches measure against.
+    /// A tracker with another door behind the same face, whose reads come from that door's cache: the yardstick that
+    /// the benches measure against.
     #[must_use]
-    pub fn behind(&self, door: Arc<dyn Door>) -> Self {
-        Self { door, ..self.clone() }
+    pub fn behind(&self, door: Arc<dyn Door>, cache: Arc<cache::Cache>) -> Self {
+        Self { door, cache, ..self.clone() }
     }
 
     async fn ask<T>(&self, entry: impl FnOnce(Reply<T>) -> Entry) -> Result<T, Denied> {
@@ -172,7 +175,7 @@ impl Tracker {
     /// One operation as it is now, its payloads at hand: it shows every write that was acknowledged before.
     pub async fn get(&self, tenant: &TenantId, id: OperationId) -> Result<Arc<Operation>, Denied> {
         let at_hand = |payload: Option<&Payload>| payload.is_none_or(|payload| payload.inline().is_some());
-        if let Some(cached) = self.shared.cache.get(tenant, id)
+        if let Some(cached) = self.cache.get(tenant, id)
             && at_hand(cached.spec.input.as_ref())
             && at_hand(cached.result())
         {
@@ -220,6 +223,11 @@ impl Tracker {
     pub async fn failed(&self) {
         // The sender lives as long as the tracker, so that only a failure ends the wait.
         let _ = self.shared.failed.subscribe().wait_for(|failed| *failed).await;
+    }
+
+    /// Turns of the loop so far, and those among them that were committed with a sync.
+    pub fn turns_and_commits(&self) -> (u64, u64) {
+        (self.shared.turns.load(Ordering::Relaxed), self.shared.commits.load(Ordering::Relaxed))
     }
 
     /// Whether the store has failed.
