@@ -132,6 +132,9 @@ impl Runtime {
         let held = Arc::new(Held::new(claimed, lease_end, Arc::clone(&self.shared)));
         // At once, not in its task: the slots that are free are counted before that runs.
         held.try_slot();
+        if held.operation.cancel_requested == Some(true) {
+            held.stop(StopReason::Cancel); // a repeated claim may bring what was canceled meanwhile
+        }
         let task = tokio::spawn(carry_out(handler, Arc::clone(&held)));
         let entry = Entry {
             held,
@@ -151,7 +154,9 @@ impl Runtime {
     fn refused(&mut self, request: ExchangeRequest, code: String, message: String, now: Instant) {
         tracing::error!(%code, %message, reports = request.reports.len(), "exchange refused");
         let ExchangeRequest { reports, claim, .. } = request;
-        if reports.is_empty() {
+        if self.drain.is_some() && claim.is_some() {
+            self.claiming = None; // the server will not say more of it
+        } else if reports.is_empty() {
             return self.fail(WorkerError::ClaimRefused { code, message }, now);
         }
         if claim.is_some() && !self.suspect_claim {
@@ -185,4 +190,40 @@ fn granted_at(request: &ExchangeRequest, sent: Instant, now: Instant) -> Instant
 /// Seconds as the wire has them, whatever they are.
 pub(super) fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.clamp(0.0, 1e9)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Claim;
+
+    fn hanging(wait_seconds: u32) -> ExchangeRequest {
+        ExchangeRequest {
+            claim: Some(Claim { wait_seconds, ..Claim::default() }),
+            ..ExchangeRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_lease_that_came_along_with_reports_counts_from_their_sending() {
+        let sent = Instant::now();
+        let with_reports = ExchangeRequest { reports: vec![Report::default()], ..hanging(20) };
+        assert_eq!(granted_at(&with_reports, sent, sent + Duration::from_secs(5)), sent);
+    }
+
+    #[test]
+    fn a_lease_that_was_waited_for_counts_from_its_arrival_but_not_beyond_the_wait() {
+        let sent = Instant::now();
+        let soon = sent + Duration::from_secs(12);
+        assert_eq!(granted_at(&hanging(20), sent, soon), soon);
+        let frozen_for_a_minute = sent + Duration::from_mins(1);
+        assert_eq!(granted_at(&hanging(20), sent, frozen_for_a_minute), sent + Duration::from_secs(20));
+    }
+
+    #[test]
+    fn absurd_durations_do_no_harm() {
+        assert_eq!(seconds(-1.0), Duration::ZERO);
+        assert_eq!(seconds(f64::NAN), Duration::ZERO);
+        assert_eq!(seconds(f64::INFINITY), Duration::from_secs(1_000_000_000));
+    }
 }

@@ -21,9 +21,9 @@ pub(super) struct Drain {
     stop_at: Instant,
     abort_at: Instant,
     deliver_until: Instant,
-    /// A claim that hung when the shutdown began. Withdrawing the call is not enough, since its answer may be on
-    /// its way: the same claim is sent once more, without a wait. That ends the older call, and brings whatever
-    /// was leased under it, to be handed back.
+    /// A claim that hung when the shutdown began. Withdrawing the call is not enough, since its answer may
+    /// be on its way: the same claim is sent once more, without a wait. That ends the older call, and
+    /// brings whatever was leased under it, to be handed back.
     pub(super) recall: Option<Claim>,
     /// The server takes nothing of this worker: no call makes sense.
     pub(super) mute: bool,

@@ -21,7 +21,7 @@ async fn handlers_finish_within_the_grace_time() {
     }
     let server = Server::new();
     let running = start(worker(&server).grace(GRACE).handler("steady", steady));
-    let id = server.submit("steady", json!(null));
+    let id = server.submit("steady", &json!(null));
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     let stats = running.stop().await;
     assert_eq!((stats.completed, stats.released), (1, 0));
@@ -36,7 +36,7 @@ async fn nothing_is_claimed_once_the_shutdown_began() {
     }
     let server = Server::new();
     let running = start(worker(&server).grace(GRACE).concurrency(2).handler("steady", steady));
-    server.submit("steady", json!(null));
+    server.submit("steady", &json!(null));
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     let before = server.log().len();
     running.shut_down();
@@ -57,7 +57,7 @@ async fn the_rest_is_handed_back_with_its_latest_checkpoint() {
     }
     let server = Server::new();
     let running = start(worker(&server).grace(GRACE).handler("deaf", deaf));
-    let id = server.submit("deaf", json!(null));
+    let id = server.submit("deaf", &json!(null));
     server.report(id, Status::Running).await;
     let began = Instant::now();
     let stats = running.stop().await;
@@ -82,7 +82,7 @@ async fn handlers_are_told_a_second_before_the_end_and_may_ask_sooner() {
     };
     let server = Server::new();
     let running = start(worker(&server).grace(GRACE).handler("asking", handler));
-    server.submit("asking", json!(null));
+    server.submit("asking", &json!(null));
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     assert_eq!(running.stop().await.released, 1);
     let (reason, head_start) = told.recv().await.unwrap();
@@ -96,7 +96,7 @@ async fn what_a_hanging_claim_still_brings_is_handed_back() {
     let server = Server::new();
     // The claim is acted upon, but its answer is lost: the server is away when the shutdown begins.
     server.faults([Fault::AnswerLost]);
-    let id = server.submit("noop", json!(null));
+    let id = server.submit("noop", &json!(null));
     let running = start(worker(&server).handler("noop", noop));
     server.until("the claim", |server| server.log().pop()).await;
     server.set_down(true);
@@ -128,7 +128,7 @@ async fn reports_that_cannot_be_delivered_are_told() {
     let running = start(worker(&server).grace(GRACE).handler("noop", noop));
     server.idle().await;
     server.faults([Fault::Fine]);
-    let id = server.submit("noop", json!(null));
+    let id = server.submit("noop", &json!(null));
     server.set_down(true);
     server.report(id, Status::Completed).await;
     running.shut_down();

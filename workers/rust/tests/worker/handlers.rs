@@ -26,7 +26,7 @@ async fn sleep_tells_each_step_and_ends_in_time() {
     let running = start(worker(&server).handler("sleep", sleep));
     server.idle().await;
     let began = Instant::now();
-    let id = server.submit("sleep", json!({ "seconds": 8, "steps": 4 }));
+    let id = server.submit("sleep", &json!({ "seconds": 8, "steps": 4 }));
     server.report(id, Status::Completed).await;
     assert!(began.elapsed().abs_diff(Duration::from_secs(8)) < Duration::from_millis(500));
     let percents: Vec<_> = server.reports(id).iter().filter_map(|report| report.percent_complete).collect();
@@ -55,7 +55,7 @@ async fn sleep_goes_on_where_the_last_attempt_stopped() {
 async fn sleep_is_handed_back_at_shutdown_with_the_steps_it_did() {
     let server = Server::new();
     let running = start(worker(&server).handler("sleep", sleep));
-    let id = server.submit("sleep", json!({ "seconds": 100, "steps": 10 }));
+    let id = server.submit("sleep", &json!({ "seconds": 100, "steps": 10 }));
     server
         .until("two steps", |server| {
             server.reports(id).iter().find(|r| r.percent_complete == Some(20.0)).cloned()
@@ -72,7 +72,7 @@ async fn sleep_is_handed_back_at_shutdown_with_the_steps_it_did() {
 async fn sleep_obeys_a_cancel_promptly() {
     let server = Server::new();
     let running = start(worker(&server).handler("sleep", sleep));
-    let id = server.submit("sleep", json!({ "seconds": 3600, "steps": 1 }));
+    let id = server.submit("sleep", &json!({ "seconds": 3600, "steps": 1 }));
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     let asked = Instant::now();
     server.notify(Notice { id, lease_token: 1, kind: NoticeKind::Cancel });
@@ -86,7 +86,7 @@ async fn sleep_refuses_what_it_cannot_make_sense_of() {
     let server = Server::new();
     let running = start(worker(&server).handler("sleep", sleep));
     for input in [json!({ "seconds": -1 }), json!({ "steps": 0 }), json!({ "minutes": 1 }), json!("long")] {
-        let id = server.submit("sleep", input);
+        let id = server.submit("sleep", &input);
         let (report, _) = server.report(id, Status::Failed).await;
         assert_eq!((report.error.unwrap().code.as_str(), report.retryable), ("invalidInput", Some(false)));
     }
@@ -98,8 +98,8 @@ async fn sleepers_hold_no_slot() {
     let server = Server::new();
     let running = start(worker(&server).concurrency(1).handler("sleep", sleep).handler("noop", noop));
     let began = Instant::now();
-    let sleepers: Vec<_> = (0..50).map(|_| server.submit("sleep", json!({ "seconds": 60 }))).collect();
-    let short = server.submit("noop", json!(null));
+    let sleepers: Vec<_> = (0..50).map(|_| server.submit("sleep", &json!({ "seconds": 60 }))).collect();
+    let short = server.submit("noop", &json!(null));
     server.report(short, Status::Completed).await;
     for id in sleepers {
         server.report(id, Status::Completed).await;
@@ -118,7 +118,7 @@ async fn a_parked_handler_takes_a_slot_again_before_it_goes_on() {
     let server = Server::new();
     let running = start(worker(&server).concurrency(1).handler("call", call));
     let began = Instant::now();
-    let ids = [server.submit("call", json!(1)), server.submit("call", json!(2))];
+    let ids = [server.submit("call", &json!(1)), server.submit("call", &json!(2))];
     for id in ids {
         server.report(id, Status::Completed).await;
     }

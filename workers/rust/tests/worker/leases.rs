@@ -7,7 +7,7 @@ use longrun_sdk::{Context, HandlerError, StopReason};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::support::{Running, Server, start, stopped, worker};
+use crate::support::{Fault, Running, Server, start, stopped, worker};
 
 /// What a handler saw: why it was to stop, and how much of the lease was left then.
 type Saw = (StopReason, Duration);
@@ -35,7 +35,7 @@ fn lease_lost() -> Outcome {
 async fn a_heartbeat_goes_out_at_each_third_of_the_lease() {
     let server = Server::new();
     let (running, _told) = patient(&server, |_| Ok(()));
-    let ids = [server.submit("patient", json!(1)), server.submit("patient", json!(2))];
+    let ids = [server.submit("patient", &json!(1)), server.submit("patient", &json!(2))];
     server.until("three heartbeats", |server| (server.reports(ids[0]).len() == 3).then_some(())).await;
     let beats: Vec<_> = server.log().into_iter().filter(|seen| !seen.request.reports.is_empty()).collect();
     for seen in &beats {
@@ -61,7 +61,7 @@ async fn progress_counts_as_a_heartbeat() {
     }
     let server = Server::new();
     let running = start(worker(&server).handler("lively", lively));
-    let id = server.submit("lively", json!(null));
+    let id = server.submit("lively", &json!(null));
     server.report(id, Status::Completed).await;
     let bare = server
         .reports(id)
@@ -76,7 +76,7 @@ async fn progress_counts_as_a_heartbeat() {
 async fn a_lost_lease_stops_the_handler_and_drops_its_result() {
     let server = Server::new();
     let (running, mut told) = patient(&server, |_| Ok(()));
-    let id = server.submit("patient", json!(null));
+    let id = server.submit("patient", &json!(null));
     server.answer(id, Status::Running, lease_lost());
     assert_eq!(told.recv().await.unwrap().0, StopReason::LeaseLost);
     let stats = running.stop().await;
@@ -89,7 +89,7 @@ async fn a_report_that_comes_too_late_counts_as_lost() {
     let server = Server::new();
     let running = start(worker(&server).handler("noop", longrun_sdk::handlers::noop));
     server.idle().await;
-    let id = server.submit("noop", json!(null));
+    let id = server.submit("noop", &json!(null));
     server.answer(id, Status::Completed, lease_lost());
     server.report(id, Status::Completed).await;
     assert_eq!(running.stop().await.lost, 1);
@@ -100,7 +100,7 @@ async fn a_report_that_comes_too_late_counts_as_lost() {
 async fn a_notice_of_a_lost_lease_stops_the_handler() {
     let server = Server::new();
     let (running, mut told) = patient(&server, |_| Ok(()));
-    let id = server.submit("patient", json!(null));
+    let id = server.submit("patient", &json!(null));
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     server.notify(Notice { id, lease_token: 1, kind: NoticeKind::Lost });
     assert_eq!(told.recv().await.unwrap().0, StopReason::LeaseLost);
@@ -111,7 +111,7 @@ async fn a_notice_of_a_lost_lease_stops_the_handler() {
 async fn a_cancel_reaches_the_handler_by_notice() {
     let server = Server::new();
     let (running, mut told) = patient(&server, |context| Err(context.stopped()));
-    let id = server.submit("patient", json!(null));
+    let id = server.submit("patient", &json!(null));
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     server.notify(Notice { id, lease_token: 99, kind: NoticeKind::Cancel }); // of another lease
     server.notify(Notice { id, lease_token: 1, kind: NoticeKind::Cancel });
@@ -125,7 +125,7 @@ async fn a_cancel_reaches_the_handler_by_notice() {
 async fn a_cancel_reaches_the_handler_by_the_outcome_of_its_heartbeat() {
     let server = Server::new();
     let (running, mut told) = patient(&server, |_| Ok(()));
-    let id = server.submit("patient", json!(null));
+    let id = server.submit("patient", &json!(null));
     let canceling = Outcome { lease_seconds: Some(29.5), cancel_requested: true, ..Outcome::default() };
     server.answer(id, Status::Running, canceling);
     let (reason, remaining) = told.recv().await.unwrap();
@@ -143,7 +143,7 @@ async fn a_canceled_operation_that_does_not_stop_is_ended_with_its_lease() {
     }
     let server = Server::new();
     let running = start(worker(&server).handler("deaf", deaf));
-    let id = server.submit("deaf", json!(null));
+    let id = server.submit("deaf", &json!(null));
     let shrinking = Outcome { lease_seconds: Some(0.2), cancel_requested: true, ..Outcome::default() };
     server.answer(id, Status::Running, shrinking);
     server.report(id, Status::NotStarted).await;
@@ -154,7 +154,7 @@ async fn a_canceled_operation_that_does_not_stop_is_ended_with_its_lease() {
 async fn without_an_answer_the_handler_stops_when_its_lease_ends() {
     let server = Server::new();
     let (running, mut told) = patient(&server, |_| Err(HandlerError::retryable("interrupted", "no matter")));
-    let id = server.submit("patient", json!(null));
+    let id = server.submit("patient", &json!(null));
     let claimed_at = server.until("its claim", |server| server.log().get(1).map(|seen| seen.at)).await;
     server.set_down(true);
     let (reason, remaining) = told.recv().await.unwrap();
@@ -168,22 +168,30 @@ async fn without_an_answer_the_handler_stops_when_its_lease_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_outlives_its_lease_is_aborted_and_handed_back_with_its_checkpoint() {
-    async fn deaf(context: Context) -> Result<(), HandlerError> {
-        context.checkpoint(&json!({ "page": 5 }))?;
-        std::future::pending().await
-    }
+    let (alive, mut aborted) = mpsc::channel::<()>(1);
+    let deaf = move |context: Context| {
+        let alive = alive.clone();
+        async move {
+            context.checkpoint(&json!({ "page": 5 }))?;
+            std::future::pending::<()>().await;
+            drop(alive);
+            Ok::<_, HandlerError>(())
+        }
+    };
     let server = Server::new();
     let running = start(worker(&server).concurrency(1).handler("deaf", deaf));
-    let id = server.submit("deaf", json!(null));
+    let id = server.submit("deaf", &json!(null));
     server.report(id, Status::Running).await;
     server.set_down(true);
-    tokio::time::sleep(Duration::from_secs(60)).await; // an outage longer than the lease, in paused time
+    // Longer than the lease: by now the handler has been told, and went on.
+    server.until("a heartbeat in vain", |server| (server.reports(id).len() > 40).then_some(())).await;
     server.set_down(false);
     let (report, _) = server.report(id, Status::NotStarted).await;
     assert_eq!(report.checkpoint.unwrap().get(), r#"{"page":5}"#);
-    let next = server.submit("deaf", json!(null));
+    let next = server.submit("deaf", &json!(null));
     server.report(next, Status::Running).await; // its slot is free again
     running.stop().await;
+    assert!(aborted.recv().await.is_none(), "no attempt is left");
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,5 +206,19 @@ async fn an_attempt_that_takes_too_long_is_told_so() {
     assert_eq!(told.recv().await.unwrap().0, StopReason::Timeout);
     let (report, _) = server.report(id, Status::Failed).await;
     assert_eq!((report.error.unwrap().code.as_str(), report.retryable), ("timedOut", None));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_counts_from_when_its_heartbeat_was_sent() {
+    let server = Server::new();
+    let (running, mut told) = patient(&server, |_| Ok(()));
+    let id = server.submit("patient", &json!(null));
+    server.idle().await;
+    let canceling = Outcome { lease_seconds: Some(30.0), cancel_requested: true, ..Outcome::default() };
+    server.answer(id, Status::Running, canceling);
+    server.faults([Fault::Slow(Duration::from_secs(4))]);
+    let (_, remaining) = told.recv().await.unwrap();
+    assert!(remaining <= Duration::from_secs(26), "{remaining:?}");
     running.stop().await;
 }

@@ -17,7 +17,7 @@ fn text(request: &ExchangeRequest) -> String {
 async fn a_lost_claim_is_repeated_with_the_same_id_and_its_operations_start_once() {
     let server = Server::new();
     server.faults([Fault::AnswerLost, Fault::Error(lost()), Fault::Fine]);
-    let ids = [server.submit("noop", json!(null)), server.submit("noop", json!(null))];
+    let ids = [server.submit("noop", &json!(null)), server.submit("noop", &json!(null))];
     let running = start(worker(&server).handler("noop", noop));
     for id in ids {
         server.report(id, Status::Completed).await;
@@ -86,7 +86,7 @@ async fn reports_refused_together_with_a_claim_are_sent_without_it() {
         ExchangeError::Refused { code: "invalidRequest".to_owned(), message: "claim: …".to_owned() };
     server.faults([Fault::Fine, Fault::Error(refused)]);
     let running = start(worker(&server).handler("noop", noop));
-    let id = server.submit("noop", json!(null));
+    let id = server.submit("noop", &json!(null));
     let again = |server: &Server| (server.reports(id).len() == 2).then(|| server.log());
     let log = server.until("the reports again", again).await;
     let with: Vec<_> = log.iter().filter(|seen| !seen.request.reports.is_empty()).collect();
@@ -104,9 +104,9 @@ async fn reports_refused_for_good_are_given_up() {
     };
     server.faults([Fault::Fine, refused(), refused()]);
     let running = start(worker(&server).handler("noop", noop));
-    let first = server.submit("noop", json!(null));
+    let first = server.submit("noop", &json!(null));
     server.until("given up", |server| (server.reports(first).len() == 2).then_some(())).await;
-    let second = server.submit("noop", json!(null));
+    let second = server.submit("noop", &json!(null));
     server.report(second, Status::Completed).await;
     let stats = running.stop().await;
     assert_eq!((stats.completed, stats.lost), (1, 1));

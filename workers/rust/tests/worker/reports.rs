@@ -56,7 +56,7 @@ async fn a_report_goes_out_at_once_beside_a_hanging_claim() {
         }
     };
     let running = start(worker(&server).handler("gated", handler));
-    let id = server.submit("gated", json!(null));
+    let id = server.submit("gated", &json!(null));
     server.until("the claim", |server| (server.log().len() == 2).then_some(())).await;
     server.idle().await;
     gate.notify_one();
@@ -73,12 +73,12 @@ async fn the_result_and_what_goes_with_it_are_reported() {
     }
     let server = Server::new();
     let running = start(worker(&server).handler("render", render));
-    let id = server.submit("render", json!(12));
+    let id = server.submit("render", &json!(12));
     let (report, _) = server.report(id, Status::Completed).await;
     assert_eq!(report.result.unwrap().get(), r#"{"pages":12}"#);
     assert_eq!(report.status_detail.as_deref(), Some("rendered"));
     assert_eq!(report.resource_location.as_deref(), Some("http://x/1"));
-    let wrong = server.submit("render", json!("twelve"));
+    let wrong = server.submit("render", &json!("twelve"));
     let (report, _) = server.report(wrong, Status::Failed).await;
     assert_eq!((report.error.unwrap().code.as_str(), report.retryable), ("invalidInput", Some(false)));
     let stats = running.stop().await;
@@ -98,7 +98,7 @@ async fn an_error_says_whether_and_when_another_attempt_may_help() {
     let running = start(worker(&server).handler("fail", fail));
     let expected = [("later", None, Some(30.0)), ("never", Some(false), None), ("io", None, None)];
     for (input, retryable, after) in expected {
-        let id = server.submit("fail", json!(input));
+        let id = server.submit("fail", &json!(input));
         let (report, _) = server.report(id, Status::Failed).await;
         assert_eq!((report.retryable, report.retry_after_seconds), (retryable, after), "{input}");
     }
@@ -113,12 +113,12 @@ async fn a_panic_fails_the_attempt_and_not_the_worker() {
     }
     let server = Server::new();
     let running = start(worker(&server).concurrency(1).handler("fragile", fragile));
-    let id = server.submit("fragile", json!(true));
+    let id = server.submit("fragile", &json!(true));
     let (report, _) = server.report(id, Status::Failed).await;
     let error = report.error.unwrap();
     assert_eq!((error.code.as_str(), report.retryable), ("panic", None));
     assert!(error.message.contains("asked to break"));
-    let next = server.submit("fragile", json!(false));
+    let next = server.submit("fragile", &json!(false));
     server.report(next, Status::Completed).await;
     running.stop().await;
 }
@@ -130,7 +130,7 @@ async fn a_result_that_is_too_large_fails_for_good() {
     }
     let server = Server::new();
     let running = start(worker(&server).handler("flood", flood));
-    let id = server.submit("flood", json!(null));
+    let id = server.submit("flood", &json!(null));
     let (report, _) = server.report(id, Status::Failed).await;
     assert_eq!((report.error.unwrap().code.as_str(), report.retryable), ("outputTooLarge", Some(false)));
     assert!(report.result.is_none());
@@ -146,7 +146,7 @@ async fn a_result_that_the_server_refuses_becomes_a_failure_that_says_so() {
     let error = Some(OperationError::new("invalidRequest", "resourceLocation: not a URL"));
     let running = start(worker(&server).handler("link", link));
     server.idle().await;
-    let id = server.submit("link", json!(null));
+    let id = server.submit("link", &json!(null));
     server.answer(id, Status::Completed, Outcome { error, ..Outcome::default() });
     let (report, _) = server.report(id, Status::Failed).await;
     let error = report.error.unwrap();
@@ -167,7 +167,7 @@ async fn of_progress_only_the_latest_is_sent() {
     }
     let server = Server::new();
     let running = start(worker(&server).handler("busy", busy));
-    let id = server.submit("busy", json!(null));
+    let id = server.submit("busy", &json!(null));
     let (report, _) = server.report(id, Status::Running).await;
     assert_eq!(report.percent_complete, Some(40.0));
     assert_eq!(report.status_detail.as_deref(), Some("at 40"));
@@ -185,7 +185,7 @@ async fn a_failure_tells_the_latest_checkpoint_first() {
     }
     let server = Server::new();
     let running = start(worker(&server).handler("stumble", stumble));
-    let id = server.submit("stumble", json!(null));
+    let id = server.submit("stumble", &json!(null));
     let (_, seen) = server.report(id, Status::Failed).await;
     let statuses: Vec<_> = seen.request.reports.iter().map(|report| report.status).collect();
     assert_eq!(statuses, [Status::Running, Status::Failed]);
@@ -197,7 +197,7 @@ async fn a_failure_tells_the_latest_checkpoint_first() {
 async fn an_operation_without_a_handler_is_handed_back() {
     let server = Server::new();
     let running = start(worker(&server).handler("noop", noop));
-    let id = server.submit("unheard-of", json!(null));
+    let id = server.submit("unheard-of", &json!(null));
     server.report(id, Status::NotStarted).await;
     assert_eq!(running.stop().await.released, 1);
 }

@@ -56,6 +56,8 @@ pub enum Fault {
     AnswerLost,
     /// The server does not act on it.
     Error(ExchangeError),
+    /// The answer takes so long.
+    Slow(Duration),
     /// None, for exchanges in between.
     Fine,
 }
@@ -72,10 +74,10 @@ impl Server {
         result
     }
 
-    pub fn submit(&self, operation_type: &str, input: serde_json::Value) -> Uuid {
+    pub fn submit(&self, operation_type: &str, input: &serde_json::Value) -> Uuid {
         self.submit_operation(Operation {
             operation_type: Some(operation_type.to_owned()),
-            input: Some(to_json(&input).unwrap()),
+            input: Some(to_json(input).unwrap()),
             ..Operation::default()
         })
     }
@@ -217,6 +219,11 @@ impl Exchange for Server {
         match self.receive(&request) {
             Fault::Error(error) => Err(error),
             Fault::Fine => Ok(self.act(request).await),
+            Fault::Slow(delay) => {
+                let answer = self.act(request).await;
+                tokio::time::sleep(delay).await;
+                Ok(answer)
+            }
             Fault::AnswerLost => {
                 self.act(request).await;
                 Err(lost())
