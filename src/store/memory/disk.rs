@@ -1,0 +1,223 @@
+//! All that is kept, how a turn is loaded from it and how a commit changes it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::{Record, without_payloads};
+use crate::limits;
+use crate::operation::{Event, Lease, Operation, Seq, TenantId, Timestamp, WorkerId};
+use crate::store::credential::Credential;
+use crate::store::turn::{
+    Changes, CountKey, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
+};
+
+/// Everything that a restart finds again.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Every operation that was not deleted.
+    pub(super) operations: BTreeMap<Seq, Record>,
+    /// Every event by its cursor, but those before the `deleted` one of an operation that is gone.
+    pub(super) events: BTreeMap<i64, Event>,
+    /// Workers that asked for work, as they last did.
+    pub(super) workers: BTreeMap<(TenantId, WorkerId), WorkerSeen>,
+    /// Credentials by their public part.
+    pub(super) credentials: BTreeMap<Arc<str>, Credential>,
+    /// The latest time that this store has shown.
+    pub(super) mark: Option<Timestamp>,
+    /// The last number given, of operations that are gone too.
+    last_seq: i64,
+    last_cursor: i64,
+    /// How many operations stand where, kept by each commit's differences alone.
+    counts: BTreeMap<CountKey, i64>,
+}
+
+impl Kept {
+    /// A server starts: its own tasks of before are gone, and other workers may speak before their leases end.
+    pub(super) fn restart(&mut self, now: Timestamp) {
+        for record in self.operations.values_mut() {
+            record.with_lease(|lease| {
+                lease.until = lease.until.min(now.plus_seconds(lease.seconds));
+                if lease.own {
+                    lease.until = lease.until.min(now);
+                } else {
+                    rest(lease, now);
+                }
+            });
+        }
+    }
+
+    /// What a turn asked for.
+    pub(super) fn load(&mut self, touches: &Touches, now: Timestamp) -> WorkingSet {
+        if touches.rest_leases {
+            self.operations.values_mut().for_each(|record| record.with_lease(|lease| rest(lease, now)));
+        }
+        let named = |key: &(TenantId, _)| {
+            self.find(|row| *row.tenant() == key.0 && row.spec.id == key.1).map(|seq| (key.clone(), seq))
+        };
+        let keyed = |key: &(TenantId, Arc<str>)| {
+            self.find(|row| *row.tenant() == key.0 && row.spec.key.as_ref() == Some(&key.1))
+                .map(|seq| (key.clone(), seq))
+        };
+        let mut set = WorkingSet {
+            now,
+            first_seq: Seq(self.last_seq + 1),
+            operations: HashMap::new(),
+            by_id: touches.ids.iter().filter_map(named).collect(),
+            by_key: touches.keys.iter().filter_map(keyed).collect(),
+            by_claim: HashMap::new(),
+            ready: self.ready(&touches.wants),
+            due: self.due(now, touches.due),
+        };
+        for (tenant, worker, claim) in &touches.claims {
+            let holds = |lease: &Lease| lease.worker == *worker && lease.claim == *claim;
+            let held: Vec<Seq> = self
+                .rows()
+                .filter(|row| row.tenant() == tenant && row.lease().is_some_and(holds))
+                .map(|row| row.seq)
+                .collect();
+            if !held.is_empty() {
+                set.by_claim.insert((tenant.clone(), worker.clone(), claim.clone()), held);
+            }
+        }
+        let loaded = (set.by_id.values().chain(set.by_key.values()))
+            .chain(set.by_claim.values().flatten())
+            .chain(set.ready.iter().flatten())
+            .chain(&set.due);
+        set.operations = loaded.map(|seq| (*seq, self.operations[seq].row.clone())).collect();
+        set
+    }
+
+    /// The earliest moment at which time acts on anything.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.operations.values().filter_map(Record::due).min()
+    }
+
+    /// Every operation as a turn loads it, in the order of arrival.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Arc<Operation>> {
+        self.operations.values().map(|record| &record.row)
+    }
+
+    fn find(&self, is: impl Fn(&Operation) -> bool) -> Option<Seq> {
+        self.rows().find(|row| is(row)).map(|row| row.seq)
+    }
+
+    /// For each want the best of what no earlier one has.
+    fn ready(&self, wants: &[Want]) -> Vec<Vec<Seq>> {
+        let mut taken = HashSet::new();
+        let one = |want: &Want| {
+            let lanes = |row: &&Arc<Operation>| {
+                let lane = &row.spec.lane;
+                lane.tenant == want.tenant && want.covers(&lane.queue, &lane.operation_type)
+            };
+            let mut free: Vec<_> = self
+                .rows()
+                .filter(lanes)
+                .filter_map(|row| row.rank())
+                .filter(|rank| !taken.contains(&rank.seq))
+                .collect();
+            free.sort();
+            let mine: Vec<Seq> = free.into_iter().map(|rank| rank.seq).take(want.limit).collect();
+            taken.extend(mine.iter().copied());
+            mine
+        };
+        wants.iter().map(one).collect()
+    }
+
+    /// Those on which time acts by now, the longest overdue first.
+    fn due(&self, now: Timestamp, limit: usize) -> Vec<Seq> {
+        let mut due: Vec<(Timestamp, Seq)> = self
+            .operations
+            .iter()
+            .filter_map(|(seq, record)| record.due().map(|due| (due, *seq)))
+            .filter(|(due, _)| *due <= now)
+            .collect();
+        due.sort();
+        due.into_iter().map(|(_, seq)| seq).take(limit).collect()
+    }
+}
+
+/// The commit.
+impl Kept {
+    pub(super) fn save(&mut self, changes: &mut Changes, now: Timestamp) {
+        self.mark = self.mark.max(Some(now));
+        changes.number(self.last_cursor + 1);
+        for (key, delta) in count_deltas(&changes.operations) {
+            *self.counts.entry(key).or_insert(0) += delta;
+        }
+        self.counts.retain(|_, count| *count != 0);
+        for touched in &changes.operations {
+            self.write(touched);
+        }
+        for recorded in &changes.events {
+            self.record_event(recorded);
+            if changes.operations[recorded.touched].after.is_none() {
+                self.forget_events_before(&recorded.event);
+            }
+        }
+        for attempt in &changes.attempts {
+            if let Some(record) = self.operations.get_mut(&attempt.seq) {
+                record.attempts.push(attempt.clone());
+            }
+        }
+        for worker in &changes.workers {
+            self.workers.insert((worker.tenant.clone(), worker.worker.clone()), worker.clone());
+        }
+        for credential in &changes.credentials {
+            self.credentials.insert(credential.id.clone(), credential.clone());
+        }
+        debug_assert_eq!(
+            self.counts,
+            self.counted(),
+            "the differences of the commits add up to what is there"
+        );
+    }
+
+    fn write(&mut self, touched: &Touched) {
+        let kept = touched.seq().and_then(|seq| self.operations.get_mut(&seq));
+        match (&touched.before, &touched.after) {
+            (None, Some(after)) => {
+                assert!(kept.is_none(), "a number is given once");
+                self.operations.insert(after.seq, Record::new(after.clone()));
+            }
+            (Some(before), after) => {
+                let record = kept.expect("what a turn changes was there when it began");
+                assert_eq!(before.version, record.row.version, "nothing else wrote it since the turn began");
+                match after {
+                    Some(after) => record.write(after.clone()),
+                    None => drop(self.operations.remove(&before.seq)),
+                }
+            }
+            (None, None) => {} // It came and went within one turn: only its last event tells of it.
+        }
+    }
+
+    fn record_event(&mut self, recorded: &Recorded) {
+        let mut event = recorded.event.clone();
+        event.operation = without_payloads(event.operation);
+        self.last_cursor = event.cursor;
+        self.last_seq = self.last_seq.max(event.operation.seq.0);
+        self.events.insert(event.cursor, event);
+    }
+
+    /// Of an operation that is gone only the last event stays.
+    fn forget_events_before(&mut self, last: &Event) {
+        self.events
+            .retain(|cursor, event| event.operation.seq != last.operation.seq || *cursor >= last.cursor);
+    }
+
+    /// How many operations stand where, counted one by one.
+    fn counted(&self) -> BTreeMap<CountKey, i64> {
+        let mut counted = BTreeMap::new();
+        for row in self.rows() {
+            *counted.entry(CountKey::of(row)).or_insert(0) += 1;
+        }
+        counted
+    }
+}
+
+/// A lease that would end within the next min(its seconds, 10 s) gets that long, so that its worker speaks first.
+fn rest(lease: &mut Lease, now: Timestamp) {
+    let seconds = lease.seconds.min(limits::LEASE_REST_SECONDS_MAX);
+    lease.until = lease.until.max(now.plus(Duration::from_secs(u64::from(seconds))));
+}

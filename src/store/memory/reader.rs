@@ -1,0 +1,97 @@
+//! The reading half. Whatever is on the disk is durable, so it shows all of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::MemoryDisk;
+use crate::operation::{Attempt, Event, Operation, OperationId, Seq, Status, TenantId, Timestamp};
+use crate::store::clock::{Clock, ClockState};
+use crate::store::credential::Credential;
+use crate::store::turn::WorkerSeen;
+use crate::store::{AllTenants, Payloads, QueueDepth, Reader, StoreError};
+
+/// The reading half.
+#[derive(Debug)]
+pub struct MemoryReader {
+    pub(super) disk: MemoryDisk,
+    pub(super) clock: Arc<Clock>,
+}
+
+#[async_trait]
+impl Reader for MemoryReader {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn clock(&self) -> ClockState {
+        self.clock.state()
+    }
+
+    async fn get(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        let kept = self.disk.kept();
+        let mut records = kept.operations.values();
+        let named = records.find(|record| record.row.tenant() == tenant && record.row.spec.id == id);
+        Ok(named.map(super::record::Record::whole))
+    }
+
+    async fn payloads(&self, operations: &[Seq]) -> Result<Vec<Payloads>, StoreError> {
+        let kept = self.disk.kept();
+        let one = |seq: &Seq| {
+            let record = kept.operations.get(seq)?;
+            let (input, checkpoint) = (record.input.clone(), record.checkpoint.clone());
+            Some(Payloads { seq: *seq, input, checkpoint })
+        };
+        Ok(operations.iter().filter_map(one).collect())
+    }
+
+    async fn attempts(&self, operation: Seq) -> Result<Vec<Attempt>, StoreError> {
+        let kept = self.disk.kept();
+        Ok(kept.operations.get(&operation).map(|record| record.attempts.clone()).unwrap_or_default())
+    }
+
+    async fn events(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let kept = self.disk.kept();
+        let of_tenant = kept.events.values().filter(|event| event.operation.tenant() == tenant);
+        Ok(of_tenant.filter(|event| event.cursor > after).take(limit).cloned().collect())
+    }
+
+    async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError> {
+        let kept = self.disk.kept();
+        let mut queues = BTreeMap::new();
+        for row in kept.rows().filter(|row| row.tenant() == tenant && !row.spec.external) {
+            let queue = &row.spec.lane.queue;
+            let depth = queues.entry(queue.clone()).or_insert_with(|| QueueDepth {
+                queue: queue.clone(),
+                ready: 0,
+                held: 0,
+                running: 0,
+                completed: 0,
+                failed: 0,
+                oldest_ready: None,
+            });
+            let ready_since = row.ready_since();
+            let count = match row.status() {
+                Status::NotStarted if ready_since.is_some() => &mut depth.ready,
+                Status::NotStarted => &mut depth.held,
+                Status::Running => &mut depth.running,
+                Status::Completed => &mut depth.completed,
+                Status::Failed => &mut depth.failed,
+            };
+            *count += 1;
+            let oldest = [depth.oldest_ready, ready_since].into_iter().flatten().min();
+            depth.oldest_ready = oldest;
+        }
+        Ok(queues.into_values().collect())
+    }
+
+    async fn workers(&self, _: AllTenants, since: Timestamp) -> Result<Vec<WorkerSeen>, StoreError> {
+        let kept = self.disk.kept();
+        Ok(kept.workers.values().filter(|worker| worker.at >= since).cloned().collect())
+    }
+
+    async fn credentials(&self, _: AllTenants) -> Result<Vec<Credential>, StoreError> {
+        Ok(self.disk.kept().credentials.values().cloned().collect())
+    }
+}
