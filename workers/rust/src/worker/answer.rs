@@ -17,6 +17,8 @@ use crate::wire::{
 
 /// What an operation is of whose type nothing is said.
 const DEFAULT_TYPE: &str = "noop";
+/// Never sent: stands for an outcome that the server owes.
+const NO_OUTCOME: &str = "noOutcome";
 
 impl Runtime {
     pub(super) fn answered(&mut self, end: CallEnd, now: Instant) {
@@ -49,7 +51,8 @@ impl Runtime {
         }
         let mut outcomes = outcomes.into_iter();
         for report in reports {
-            let outcome = outcomes.next().unwrap_or_default();
+            // What the server did with it is unknown, and a worker that knows nothing has no lease.
+            let outcome = outcomes.next().unwrap_or_else(|| no_outcome(&report));
             if report.status == Status::Running {
                 self.running_outcome(&report, outcome, sent);
             } else {
@@ -91,7 +94,7 @@ impl Runtime {
             id = %report.id, status = %report.status, code = %error.code, message = %error.message,
             "report refused"
         );
-        if report.status == Status::Completed && !ends_the_attempt(&error) {
+        if report.status == Status::Completed && error.code == "invalidRequest" {
             self.outbox.push(report::of_refused(report, &error));
         } else {
             self.stats.lost();
@@ -176,7 +179,12 @@ impl Runtime {
 
 /// Whether a report was refused since this worker no longer has the operation.
 fn ends_the_attempt(error: &OperationError) -> bool {
-    matches!(error.code.as_str(), "leaseLost" | "ended" | "itemNotFound")
+    matches!(error.code.as_str(), "leaseLost" | "ended" | "itemNotFound" | NO_OUTCOME)
+}
+
+fn no_outcome(report: &Report) -> Outcome {
+    let error = OperationError::new(NO_OUTCOME, "the server gave no outcome for the report");
+    Outcome { id: report.id, error: Some(error), ..Outcome::default() }
 }
 
 /// From when on the leases of a claim count. One that did not hang was granted after it was sent; counting

@@ -1,4 +1,4 @@
-//! The runtime that carries operations out, over any [`Exchange`](crate::Exchange).
+//! The runtime that carries operations out, over any [`Exchange`].
 //!
 //! One task owns everything and turns in a loop: take what the handlers left in the inbox, look at the
 //! leases, start what calls can be started, wait for the next thing to happen. At most two exchanges are

@@ -115,7 +115,8 @@ fn unsent_checkpoint(held: &Held) -> Option<Report> {
 }
 
 /// Cuts a text so that it has at most so many bytes as JSON.
-fn cut(mut text: String, bytes_max: usize) -> String {
+fn cut(text: String, bytes_max: usize) -> String {
+    let mut text = without_nul(text);
     // Six is the most that JSON makes of a byte: nearly every text ends here.
     if text.len() * 6 <= bytes_max {
         return text;
@@ -131,11 +132,17 @@ fn cut(mut text: String, bytes_max: usize) -> String {
     text
 }
 
-fn cut_detail(mut detail: String) -> String {
+fn cut_detail(detail: String) -> String {
+    let mut detail = without_nul(detail);
     if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
         detail.truncate(end);
     }
     detail
+}
+
+/// The protocol takes no U+0000 in texts, and a message from a broken file may well hold one.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 fn escaped_len(text: &str) -> usize {
@@ -153,6 +160,12 @@ fn escaped_char_len(char: char) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_holds_nothing_that_the_protocol_refuses() {
+        assert_eq!(cut("a\0b".to_owned(), 1000), "a\u{fffd}b");
+        assert_eq!(cut_detail("ä".repeat(2000)).chars().count(), DETAIL_CHARS_MAX);
+    }
 
     #[test]
     fn an_error_fits_the_protocol_whatever_is_in_it() {

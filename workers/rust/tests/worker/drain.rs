@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::support::{Fault, Server, start, stopped, worker};
+use crate::support::{Fault, Server, hear, start, stopped, worker};
 
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -85,7 +85,7 @@ async fn handlers_are_told_a_second_before_the_end_and_may_ask_sooner() {
     server.submit("asking", &json!(null));
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     assert_eq!(running.stop().await.released, 1);
-    let (reason, head_start) = told.recv().await.unwrap();
+    let (reason, head_start) = hear(&mut told).await;
     assert_eq!(reason, StopReason::Shutdown);
     let late = head_start.abs_diff(Duration::from_secs(9));
     assert!(late < Duration::from_millis(50), "{head_start:?}");

@@ -6,8 +6,9 @@ use longrun_sdk::wire::{Notice, NoticeKind, Operation, OperationError, Outcome, 
 use longrun_sdk::{Context, HandlerError, StopReason};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::support::{Fault, Running, Server, start, stopped, worker};
+use crate::support::{Fault, Running, Server, hear, start, stopped, worker};
 
 /// What a handler saw: why it was to stop, and how much of the lease was left then.
 type Saw = (StopReason, Duration);
@@ -78,7 +79,7 @@ async fn a_lost_lease_stops_the_handler_and_drops_its_result() {
     let (running, mut told) = patient(&server, |_| Ok(()));
     let id = server.submit("patient", &json!(null));
     server.answer(id, Status::Running, lease_lost());
-    assert_eq!(told.recv().await.unwrap().0, StopReason::LeaseLost);
+    assert_eq!(hear(&mut told).await.0, StopReason::LeaseLost);
     let stats = running.stop().await;
     assert_eq!((stats.lost, stats.completed), (1, 0));
     assert!(server.reports(id).iter().all(|report| report.status == Status::Running));
@@ -103,7 +104,7 @@ async fn a_notice_of_a_lost_lease_stops_the_handler() {
     let id = server.submit("patient", &json!(null));
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     server.notify(Notice { id, lease_token: 1, kind: NoticeKind::Lost });
-    assert_eq!(told.recv().await.unwrap().0, StopReason::LeaseLost);
+    assert_eq!(hear(&mut told).await.0, StopReason::LeaseLost);
     assert_eq!(running.stop().await.lost, 1);
 }
 
@@ -115,7 +116,7 @@ async fn a_cancel_reaches_the_handler_by_notice() {
     server.until("its claim", |server| (server.log().len() == 2).then_some(())).await;
     server.notify(Notice { id, lease_token: 99, kind: NoticeKind::Cancel }); // of another lease
     server.notify(Notice { id, lease_token: 1, kind: NoticeKind::Cancel });
-    assert_eq!(told.recv().await.unwrap().0, StopReason::Cancel);
+    assert_eq!(hear(&mut told).await.0, StopReason::Cancel);
     let (report, _) = server.report(id, Status::Failed).await;
     assert_eq!((report.error.unwrap().code.as_str(), report.retryable), ("stopped", Some(false)));
     running.stop().await;
@@ -128,7 +129,7 @@ async fn a_cancel_reaches_the_handler_by_the_outcome_of_its_heartbeat() {
     let id = server.submit("patient", &json!(null));
     let canceling = Outcome { lease_seconds: Some(29.5), cancel_requested: true, ..Outcome::default() };
     server.answer(id, Status::Running, canceling);
-    let (reason, remaining) = told.recv().await.unwrap();
+    let (reason, remaining) = hear(&mut told).await;
     assert_eq!(reason, StopReason::Cancel);
     assert!(remaining > Duration::from_secs(29) && remaining <= Duration::from_millis(29_500));
     // It was too late: the handler had completed its work, and that is what is told.
@@ -157,7 +158,7 @@ async fn without_an_answer_the_handler_stops_when_its_lease_ends() {
     let id = server.submit("patient", &json!(null));
     let claimed_at = server.until("its claim", |server| server.log().get(1).map(|seen| seen.at)).await;
     server.set_down(true);
-    let (reason, remaining) = told.recv().await.unwrap();
+    let (reason, remaining) = hear(&mut told).await;
     assert_eq!((reason, remaining), (StopReason::LeaseLost, Duration::ZERO));
     let after = claimed_at.elapsed();
     assert!(after >= Duration::from_secs(29) && after <= Duration::from_secs(31), "{after:?}");
@@ -186,7 +187,9 @@ async fn a_handler_that_outlives_its_lease_is_aborted_and_handed_back_with_its_c
     // Longer than the lease: by now the handler has been told, and went on.
     server.until("a heartbeat in vain", |server| (server.reports(id).len() > 40).then_some(())).await;
     server.set_down(false);
+    let up = Instant::now();
     let (report, _) = server.report(id, Status::NotStarted).await;
+    assert!(up.elapsed() < Duration::from_secs(5), "it was aborted long ago");
     assert_eq!(report.checkpoint.unwrap().get(), r#"{"page":5}"#);
     let next = server.submit("deaf", &json!(null));
     server.report(next, Status::Running).await; // its slot is free again
@@ -203,7 +206,7 @@ async fn an_attempt_that_takes_too_long_is_told_so() {
         timeout_seconds: Some(100.0),
         ..Operation::default()
     });
-    assert_eq!(told.recv().await.unwrap().0, StopReason::Timeout);
+    assert_eq!(hear(&mut told).await.0, StopReason::Timeout);
     let (report, _) = server.report(id, Status::Failed).await;
     assert_eq!((report.error.unwrap().code.as_str(), report.retryable), ("timedOut", None));
     running.stop().await;
@@ -218,7 +221,7 @@ async fn a_lease_counts_from_when_its_heartbeat_was_sent() {
     let canceling = Outcome { lease_seconds: Some(30.0), cancel_requested: true, ..Outcome::default() };
     server.answer(id, Status::Running, canceling);
     server.faults([Fault::Slow(Duration::from_secs(4))]);
-    let (_, remaining) = told.recv().await.unwrap();
+    let (_, remaining) = hear(&mut told).await;
     assert!(remaining <= Duration::from_secs(26), "{remaining:?}");
     running.stop().await;
 }

@@ -111,3 +111,14 @@ async fn reports_refused_for_good_are_given_up() {
     let stats = running.stop().await;
     assert_eq!((stats.completed, stats.lost), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_report_without_an_outcome_does_not_count_as_delivered() {
+    let server = Server::new();
+    server.faults([Fault::Fine, Fault::NoOutcomes]);
+    let running = start(worker(&server).handler("noop", noop));
+    let id = server.submit("noop", &json!(null));
+    server.report(id, Status::Completed).await;
+    let stats = running.stop().await;
+    assert_eq!((stats.completed, stats.lost), (0, 1));
+}

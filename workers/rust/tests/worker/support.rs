@@ -12,7 +12,7 @@ use longrun_sdk::wire::{
 };
 use longrun_sdk::worker::Stats;
 use longrun_sdk::{CancellationToken, Exchange, ExchangeError, Worker, WorkerBuilder, WorkerError};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -58,6 +58,8 @@ pub enum Fault {
     Error(ExchangeError),
     /// The answer takes so long.
     Slow(Duration),
+    /// The server forgets what it owes for the reports.
+    NoOutcomes,
     /// None, for exchanges in between.
     Fine,
 }
@@ -224,6 +226,7 @@ impl Exchange for Server {
                 tokio::time::sleep(delay).await;
                 Ok(answer)
             }
+            Fault::NoOutcomes => Ok(ExchangeAnswer { outcomes: Vec::new(), ..self.act(request).await }),
             Fault::AnswerLost => {
                 self.act(request).await;
                 Err(lost())
@@ -274,4 +277,9 @@ impl Running {
 pub async fn stopped(context: &longrun_sdk::Context) -> longrun_sdk::StopReason {
     context.cancellation().cancelled().await;
     context.reason().unwrap()
+}
+
+/// What a handler has to tell, within the patience of a test.
+pub async fn hear<T>(told: &mut mpsc::Receiver<T>) -> T {
+    timeout(PATIENCE, told.recv()).await.expect("never told").expect("the handler is gone")
 }
