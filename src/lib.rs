@@ -1,5 +1,6 @@
 //! Longrun tracks long-running operations.
 
+pub mod auth;
 pub mod limits;
 pub mod operation;
 pub mod store;

@@ -98,3 +98,10 @@ pub const WORKER_FORGOTTEN: Duration = Duration::from_hours(1);
 pub const NOTICES_PER_WORKER_MAX: usize = 1000;
 /// Workers for which notices are kept; beyond it those of workers that do not wait are dropped.
 pub const NOTICES_WORKERS_MAX: usize = 10_000;
+
+/// Bytes of a token's public id: it is looked up at each request.
+pub const TOKEN_ID_BYTES_MAX: usize = 32;
+/// Queues that a token may be narrowed to: as many as one claim may name.
+pub const TOKEN_QUEUES_MAX: usize = CLAIM_QUEUES_MAX;
+/// Characters of a client's own words that an error repeats.
+pub const ECHO_CHARS_MAX: usize = 64;

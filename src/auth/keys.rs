@@ -1,0 +1,231 @@
+//! Every credential, at hand: each request is checked here.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use subtle::ConstantTimeEq;
+
+use super::caller::{Caller, Denied};
+use super::first::FirstTokenError;
+use super::scope::Scopes;
+use super::token::Token;
+use crate::store::credential::Credential;
+
+/// Compared with where an id is not known, so that such a request costs the same.
+const NOBODY: [u8; 32] = [0; 32];
+
+struct Key {
+    credential: Arc<Credential>,
+    /// Made once, so that a request costs a few counters.
+    caller: Caller,
+}
+
+/// The registry of credentials. Filled at start, and told of each one once that is durable.
+#[derive(Default)]
+pub struct Keys {
+    /// By id; revoked ones too, since a server on which a token was ever made is never open again.
+    keys: RwLock<HashMap<Arc<str>, Key>>,
+}
+
+impl Keys {
+    /// A registry of these credentials.
+    pub fn new(credentials: impl IntoIterator<Item = Credential>) -> Self {
+        let keys = Self::default();
+        for credential in credentials {
+            keys.put(credential);
+        }
+        keys
+    }
+
+    /// Adds a credential, or takes note of what became of one. Only of a durable one: what opens doors now must still
+    /// do so after a crash, and what closes them all the more.
+    pub fn put(&self, credential: Credential) {
+        let scopes = Scopes::of_words(&credential.scopes);
+        if scopes.iter().count() != credential.scopes.len() {
+            tracing::warn!(token = &*credential.id, "a token has scopes that this version does not know");
+        }
+        let caller = Caller {
+            tenant: credential.tenant.clone(),
+            name: Arc::clone(&credential.name),
+            scopes,
+            queues: credential.queues.clone(),
+        };
+        let key = Key { credential: Arc::new(credential), caller };
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(Arc::clone(&key.credential.id), key);
+    }
+
+    /// Adds the first token, which is in no store: unless that says it was revoked.
+    pub fn put_first(&self, credential: Credential) -> Result<(), FirstTokenError> {
+        match self.get(&credential.id) {
+            Some(known) if known.revoked || known.hash != credential.hash => {
+                Err(FirstTokenError::Spent(credential.id))
+            }
+            _ => {
+                self.put(credential);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether no token was ever made: then everybody may do everything, on loopback.
+    pub fn is_open(&self) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Every credential, oldest first.
+    pub fn credentials(&self) -> Vec<Arc<Credential>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut credentials: Vec<_> = keys.values().map(|key| Arc::clone(&key.credential)).collect();
+        credentials.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
+        credentials
+    }
+
+    /// The credential of that id.
+    pub fn get(&self, id: &str) -> Option<Arc<Credential>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(id).map(|key| Arc::clone(&key.credential))
+    }
+
+    /// Says whom a request with these headers comes from.
+    ///
+    /// The secret is compared in constant time, whether the id is known or not; an unknown id, a wrong secret and a
+    /// revoked token are one and the same refusal.
+    pub fn verify(&self, headers: &HeaderMap) -> Result<Caller, Denied> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if keys.is_empty() {
+            return Ok(Caller::anonymous());
+        }
+        let token = bearer(headers)?;
+        let key = keys.get(token.id());
+        let expected = key.map_or(&NOBODY, |key| &key.credential.hash);
+        let same = bool::from(token.hash().ct_eq(expected));
+        match key {
+            Some(key) if same && !key.credential.revoked => Ok(key.caller.clone()),
+            _ => Err(Denied::UnknownToken),
+        }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+/// The token of the one `Authorization` header (RFC 9110 §11.6.2; the scheme's case does not count).
+fn bearer(headers: &HeaderMap) -> Result<Token<'_>, Denied> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Denied::NoToken)?;
+    // Of two, a proxy may have checked the one and we the other.
+    if values.next().is_some() {
+        return Err(Denied::NotAToken);
+    }
+    let text = value.to_str().map_err(|_| Denied::NotAToken)?;
+    let (scheme, token) = text.split_once(' ').ok_or(Denied::NotAToken)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Denied::NotAToken);
+    }
+    Token::parse(token.trim_matches(' ')).map_err(|_| Denied::NotAToken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scope::Scope;
+    use super::*;
+    use crate::operation::{TenantId, Timestamp};
+
+    fn credential(token: &Token<'_>) -> Credential {
+        Credential {
+            id: Arc::from(token.id()),
+            tenant: TenantId::parse("acme").unwrap(),
+            name: Arc::from("ci"),
+            scopes: vec![Arc::from("Operation.Read")],
+            queues: None,
+            hash: token.hash(),
+            created: Timestamp::MIN,
+            revoked: false,
+        }
+    }
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn bearing(token: &Token<'_>) -> HeaderMap {
+        headers(&[&format!("Bearer {}", token.reveal())])
+    }
+
+    #[test]
+    fn with_no_token_made_everybody_is_let_in() {
+        let keys = Keys::default();
+        assert!(keys.is_open());
+        let caller = keys.verify(&HeaderMap::new()).unwrap();
+        assert_eq!((caller.tenant.as_str(), &*caller.name), ("default", "anonymous"));
+        assert_eq!(caller.scopes, Scopes::all());
+        assert_eq!(keys.verify(&headers(&["whatever"])), Ok(Caller::anonymous()));
+    }
+
+    #[test]
+    fn a_token_opens_its_tenant_with_its_scopes() {
+        let token = Token::fresh().unwrap();
+        let keys = Keys::new([credential(&token)]);
+        assert!(!keys.is_open());
+        let caller = keys.verify(&bearing(&token)).unwrap();
+        assert_eq!((caller.tenant.as_str(), &*caller.name), ("acme", "ci"));
+        assert!(caller.allows(Scope::Read) && !caller.allows(Scope::ReadWrite));
+    }
+
+    #[test]
+    fn a_revoked_token_opens_nothing_and_does_not_open_the_server() {
+        let token = Token::fresh().unwrap();
+        let keys = Keys::new([credential(&token)]);
+        keys.put(Credential { revoked: true, ..credential(&token) });
+        assert_eq!(keys.verify(&bearing(&token)), Err(Denied::UnknownToken));
+        assert!(!keys.is_open());
+        assert_eq!(keys.verify(&HeaderMap::new()), Err(Denied::NoToken));
+        assert_eq!(keys.credentials().len(), 1);
+    }
+
+    #[test]
+    fn the_first_token_counts_unless_it_was_revoked() {
+        let token = Token::fresh().unwrap();
+        let keys = Keys::default();
+        keys.put_first(credential(&token)).unwrap();
+        assert!(!keys.is_open() && keys.verify(&bearing(&token)).is_ok());
+        let keys = Keys::new([Credential { revoked: true, ..credential(&token) }]);
+        assert!(keys.put_first(credential(&token)).is_err());
+        assert!(keys.verify(&bearing(&token)).is_err());
+    }
+
+    #[test]
+    fn an_unknown_id_and_a_wrong_secret_are_the_same_refusal() {
+        let (token, other) = (Token::fresh().unwrap(), Token::fresh().unwrap());
+        let keys = Keys::new([credential(&token)]);
+        assert_eq!(keys.verify(&bearing(&other)), Err(Denied::UnknownToken));
+        let forged = other.reveal().replace(other.id(), token.id());
+        assert_eq!(keys.verify(&headers(&[&format!("Bearer {forged}")])), Err(Denied::UnknownToken));
+    }
+
+    #[test]
+    fn the_header_is_one_and_its_scheme_is_bearer_in_any_case() {
+        let token = Token::fresh().unwrap();
+        let keys = Keys::new([credential(&token)]);
+        let text = token.reveal();
+        for good in [format!("bearer {text}"), format!("BEARER  {text} ")] {
+            assert!(keys.verify(&headers(&[&good])).is_ok(), "{good}");
+        }
+        for bad in [text.clone(), format!("Basic {text}"), "Bearer".to_owned(), "Bearer x".to_owned()] {
+            assert_eq!(keys.verify(&headers(&[&bad])), Err(Denied::NotAToken), "{bad}");
+        }
+        let one = format!("Bearer {text}");
+        assert_eq!(keys.verify(&headers(&[&one, &one])), Err(Denied::NotAToken));
+    }
+}
