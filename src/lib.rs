@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod limits;
 pub mod operation;
+pub mod settings;
 pub mod store;
 pub mod tasks;
 pub mod tracker;

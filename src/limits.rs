@@ -105,3 +105,8 @@ pub const TOKEN_ID_BYTES_MAX: usize = 32;
 pub const TOKEN_QUEUES_MAX: usize = CLAIM_QUEUES_MAX;
 /// Characters of a client's own words that an error repeats.
 pub const ECHO_CHARS_MAX: usize = 64;
+
+/// Worker tasks inside one server: beyond it they only wait for each other.
+pub const WORKER_TASKS_MAX: usize = 10_000;
+/// Seconds of `--grace`: whoever supervises the process has long ended it by then.
+pub const GRACE_SECONDS_MAX: u64 = 3600;

@@ -1,0 +1,218 @@
+//! What `longrun serve` is told: by flag, else by `LONGRUN_…`, else by a TOML file, else by default.
+//!
+//! [`Given`] is what one of these sources says, [`Settings`] what holds in the end.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use http::Uri;
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::limits;
+
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8470);
+const DATA: &str = "./longrun-data";
+const WORKERS_PER_CORE: usize = 4;
+const LOG: &str = "info";
+const MIN_FREE: ByteSize = ByteSize::mib(256);
+const GRACE_SECONDS: u64 = 10;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// An object a line.
+    Json,
+}
+
+/// What one source says: the flags and the environment together, or a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Given {
+    /// Address to listen on; other than loopback only once a token was made [default: 127.0.0.1:8470]
+    #[arg(long, env = "LONGRUN_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Directory of the data; made where it is missing [default: ./longrun-data]
+    #[arg(long, env = "LONGRUN_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Worker tasks inside the server, for the built-in operation types; 0 for none [default: 4 for each core]
+    #[arg(long, env = "LONGRUN_WORKERS", value_name = "N")]
+    workers: Option<usize>,
+
+    /// URL by which clients reach the server, for links in answers [default: the host of each request]
+    #[arg(long, env = "LONGRUN_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
+    /// What is logged: a level, or levels by module as in info,longrun=debug [default: info]
+    #[arg(long, env = "LONGRUN_LOG", value_name = "FILTER")]
+    log: Option<String>,
+
+    /// How log lines are written [default: human]
+    #[arg(long, env = "LONGRUN_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+    /// Free space of the disk below which no operation is accepted any more, as in 256MiB [default: 256MiB]
+    #[arg(long, env = "LONGRUN_MIN_FREE", value_name = "BYTES")]
+    min_free: Option<ByteSize>,
+
+    /// Seconds that running work has to end in after SIGTERM or Ctrl-C [default: 10]
+    #[arg(long, env = "LONGRUN_GRACE", value_name = "SECONDS")]
+    grace: Option<u64>,
+
+    /// File of mode 0600 with a first token, where nobody can run `longrun token create`
+    #[arg(long, env = "LONGRUN_FIRST_TOKEN_FILE", value_name = "FILE")]
+    first_token_file: Option<PathBuf>,
+
+    /// TOML file with the same names as these flags; see longrun.example.toml
+    #[arg(long, env = "LONGRUN_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+}
+
+/// What holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The directory of the data.
+    pub data: PathBuf,
+    /// How many worker tasks run inside the server.
+    pub workers: usize,
+    /// By what clients reach the server, without a slash at its end; none: by the host of each request.
+    pub public_url: Option<String>,
+    /// What is logged, in the syntax of [`EnvFilter`]; it has been read once and is correct.
+    pub log: String,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Free bytes of the disk below which no operation is accepted.
+    pub min_free_bytes: u64,
+    /// How long running work has to end in.
+    pub grace: Duration,
+    /// Where a first token is.
+    pub first_token_file: Option<PathBuf>,
+}
+
+/// What is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("the settings file {path} cannot be read: {source}")]
+    Unreadable {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file says something that is not understood.
+    #[error("{path}:{line}: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong in it.
+        message: String,
+    },
+    /// A value is of no use.
+    #[error("{name}: {message}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl Given {
+    /// What holds, after the file that is named, and the defaults.
+    pub fn settle(self) -> Result<Settings, SettingsError> {
+        let file = self.config.as_deref().map(Self::read).transpose()?;
+        self.or(file.unwrap_or_default()).with_defaults()
+    }
+
+    fn read(path: &Path) -> Result<Self, SettingsError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            // What is to be done stands in the first line; the others draw what the line number says.
+            let message = error.message().lines().next().unwrap_or_default().to_owned();
+            SettingsError::File { path: path.to_owned(), line: before.matches('\n').count() + 1, message }
+        })
+    }
+
+    /// This, and the other where this says nothing.
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            data: self.data.or(other.data),
+            workers: self.workers.or(other.workers),
+            public_url: self.public_url.or(other.public_url),
+            log: self.log.or(other.log),
+            log_format: self.log_format.or(other.log_format),
+            min_free: self.min_free.or(other.min_free),
+            grace: self.grace.or(other.grace),
+            first_token_file: self.first_token_file.or(other.first_token_file),
+            config: self.config,
+        }
+    }
+
+    fn with_defaults(self) -> Result<Settings, SettingsError> {
+        let log = self.log.unwrap_or_else(|| LOG.to_owned());
+        EnvFilter::try_new(&log).map_err(|error| value("log", &error))?;
+        let workers = self.workers.unwrap_or_else(default_workers);
+        if workers > limits::WORKER_TASKS_MAX {
+            return Err(value("workers", &format!("at most {}", limits::WORKER_TASKS_MAX)));
+        }
+        let grace = self.grace.unwrap_or(GRACE_SECONDS);
+        if grace > limits::GRACE_SECONDS_MAX {
+            return Err(value("grace", &format!("at most {} seconds", limits::GRACE_SECONDS_MAX)));
+        }
+        Ok(Settings {
+            listen: self.listen.unwrap_or(LISTEN),
+            data: self.data.unwrap_or_else(|| PathBuf::from(DATA)),
+            workers,
+            public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            log,
+            log_format: self.log_format.unwrap_or_default(),
+            min_free_bytes: self.min_free.unwrap_or(MIN_FREE).as_u64(),
+            grace: Duration::from_secs(grace),
+            first_token_file: self.first_token_file,
+        })
+    }
+}
+
+fn default_workers() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get) * WORKERS_PER_CORE
+}
+
+fn value(name: &'static str, message: &impl ToString) -> SettingsError {
+    SettingsError::Value { name, message: message.to_string() }
+}
+
+/// Links are made by putting a path behind it, so it has neither a slash at its end nor a query.
+fn public_url(text: &str) -> Result<String, SettingsError> {
+    let wrong = || value("public-url", &"must be a URL such as https://longrun.example, without a query");
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let named = uri.authority().is_some_and(|authority| !authority.host().is_empty());
+    if !web || !named || uri.query().is_some() || text.contains('#') {
+        return Err(wrong());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+use clap::{Args, FromArgMatches};
+
+use super::*;
+
+/// What these flags say, and the environment of the test.
+fn flags(arguments: &[&str]) -> Result<Given, clap::Error> {
+    let command = Given::augment_args(clap::Command::new("serve")).no_binary_name(true);
+    Given::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("longrun.toml");
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+fn settle(arguments: &[&str]) -> Result<Settings, String> {
+    flags(arguments).unwrap().settle().map_err(|error| error.to_string())
+}
+
+#[test]
+fn with_nothing_said_the_defaults_hold() {
+    let settings = Given::default().settle().unwrap();
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8470");
+    assert_eq!(settings.data, Path::new("./longrun-data"));
+    assert!(settings.workers >= 4 && settings.workers.is_multiple_of(4));
+    assert_eq!(settings.public_url, None);
+    assert_eq!((settings.log.as_str(), settings.log_format), ("info", LogFormat::Human));
+    assert_eq!(settings.min_free_bytes, 256 << 20);
+    assert_eq!(settings.grace, Duration::from_secs(10));
+    assert_eq!(settings.first_token_file, None);
+}
+
+#[test]
+fn every_flag_is_read() {
+    let settings = settle(&[
+        "--listen=[::1]:1",
+        "--data=/d",
+        "--workers=0",
+        "--public-url=https://a.example/lr/",
+        "--log=warn,longrun=debug",
+        "--log-format=json",
+        "--min-free=1GiB",
+        "--grace=3",
+        "--first-token-file=/t",
+    ]);
+    let expected = Settings {
+        listen: "[::1]:1".parse().unwrap(),
+        data: PathBuf::from("/d"),
+        workers: 0,
+        public_url: Some("https://a.example/lr".to_owned()),
+        log: "warn,longrun=debug".to_owned(),
+        log_format: LogFormat::Json,
+        min_free_bytes: 1 << 30,
+        grace: Duration::from_secs(3),
+        first_token_file: Some(PathBuf::from("/t")),
+    };
+    assert_eq!(settings, Ok(expected));
+}
+
+#[test]
+fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
+    let (_directory, path) = file("grace = 3\nworkers = 2\n");
+    let settings = settle(&["--config", &path, "--grace=4"]).unwrap();
+    assert_eq!((settings.grace.as_secs(), settings.workers), (4, 2));
+    assert_eq!(settings.log, "info");
+}
+
+/// Nothing safe sets the environment of a running process, so the test runs itself once more in one.
+#[test]
+fn the_environment_stands_between_flag_and_file() {
+    const PATH: &str = "LONGRUN_CONFIG";
+    if std::env::var_os("LONGRUN_TEST_INNER").is_some() {
+        let settings = settle(&["--grace=4"]).unwrap();
+        assert_eq!((settings.grace.as_secs(), settings.workers, settings.log.as_str()), (4, 5, "warn"));
+        return;
+    }
+    let (_directory, path) = file("grace = 3\nworkers = 2\nlog = \"warn\"\n");
+    let inner = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "settings::tests::the_environment_stands_between_flag_and_file"])
+        .envs([("LONGRUN_TEST_INNER", "1"), (PATH, path.as_str())])
+        .envs([("LONGRUN_GRACE", "9"), ("LONGRUN_WORKERS", "5")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&inner.stdout);
+    assert!(inner.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn what_a_file_gets_wrong_is_named_with_its_line() {
+    for (text, line, word) in [
+        ("grace = 3\nlissten = \"x\"\n", 2, "lissten"),
+        ("config = \"other.toml\"\n", 1, "config"),
+        ("\ngrace = \"soon\"\n", 2, "soon"),
+        ("listen = \"here\"\n", 1, "address"),
+        ("grace =\n", 1, ""),
+    ] {
+        let (_directory, path) = file(text);
+        let error = settle(&["--config", &path]).unwrap_err();
+        assert!(error.starts_with(&format!("{path}:{line}: ")), "{error}");
+        assert!(error.contains(word) && !error.contains('\n'), "{error}");
+    }
+    let error = settle(&["--config", "/nowhere/longrun.toml"]).unwrap_err();
+    assert!(error.contains("/nowhere/longrun.toml"), "{error}");
+}
+
+#[test]
+fn a_value_of_no_use_is_refused() {
+    for flag in ["--listen=localhost", "--workers=-1", "--min-free=much", "--grace=10s", "--log-format=xml"] {
+        assert_eq!(flags(&[flag]).unwrap_err().exit_code(), 2, "{flag}");
+    }
+    for (flag, name) in [
+        ("--log=loud=very=", "log"),
+        ("--workers=10001", "workers"),
+        ("--grace=3601", "grace"),
+        ("--public-url=longrun.example", "public-url"),
+        ("--public-url=ftp://longrun.example", "public-url"),
+        ("--public-url=https://longrun.example/?a", "public-url"),
+    ] {
+        let error = settle(&[flag]).unwrap_err();
+        assert!(error.starts_with(&format!("{name}: ")), "{flag}: {error}");
+    }
+}
+
+#[test]
+fn the_example_names_every_setting_with_its_default() {
+    let example = include_str!("../../longrun.example.toml");
+    let settings: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' ')))
+        .collect();
+    let mut named: Vec<&str> = settings.iter().filter_map(|line| line.split(' ').next()).collect();
+    let command = Given::augment_args(clap::Command::new("serve"));
+    let mut known: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+    known.retain(|name| *name != "config");
+    named.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(named, known);
+
+    let given: Given = toml::from_str(&settings.join("\n")).unwrap();
+    let shown = given.with_defaults().unwrap();
+    let default = Given::default().settle().unwrap();
+    // These have no default, or one that depends on the machine or the request.
+    let (workers, public_url) = (shown.workers, shown.public_url.clone());
+    assert!(workers > 0 && public_url.is_some() && shown.first_token_file.is_some());
+    assert_eq!(
+        Settings { workers, public_url, first_token_file: shown.first_token_file.clone(), ..default },
+        shown
+    );
+    let uncommented: Given = toml::from_str(example).unwrap();
+    assert_eq!(uncommented, Given::default());
+}
