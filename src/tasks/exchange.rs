@@ -12,8 +12,7 @@ use crate::operation::names::Tag;
 use crate::operation::{
     Failure, LeaseToken, Name, Operation, OperationId, Progress, Refusal, Report, ReportKind, TenantId,
 };
-use crate::store::turn::Want;
-use crate::tracker::entry::{Claim, Denied, Notice, NoticeKind, ReportOutcome, Reported};
+use crate::tracker::entry::{Claim, Denied, Notice, NoticeKind, ReportOutcome, Reported, Want};
 use crate::tracker::{Handed, Tracker, entry};
 
 /// The tracker of this process, as its own worker tasks see it.
@@ -80,7 +79,7 @@ fn refused(error: impl std::fmt::Display) -> ExchangeError {
     ExchangeError::Refused { code: "invalidRequest".to_owned(), message: error.to_string() }
 }
 
-/// Whatever the tracker denies here passes: the same call may come again.
+/// Whatever the tracker denies a well-formed call is a matter of the moment: the same call may come again.
 fn lost(denied: &Denied) -> ExchangeError {
     ExchangeError::Lost { message: denied.to_string(), retry_after: None }
 }

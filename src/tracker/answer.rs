@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::claims::Waiter;
 use super::entry::{Claimed, Denied, Entry, Exchanged, Reply};
-use super::inbox::Door;
+use super::handover;
 use super::intake::{Done, Finished, Intake};
 use crate::operation::{Operation, Seq, Timestamp};
 
@@ -81,7 +81,7 @@ impl Intake {
         for (waiter, notices) in self.claims.notified() {
             exchange(waiter.reply, Exchanged { notices, ..waiter.answer });
         }
-        self.give_back(&unheard);
+        handover::give_back(&*self.inbox, &unheard);
     }
 
     fn publish(&self, before: Option<&Operation>, after: Option<&Arc<Operation>>) {
@@ -109,25 +109,14 @@ impl Intake {
         match call.claim.clone() {
             Some(claim) if idle && !self.draining() => match claim.wait_until {
                 Some(until) => {
-                    self.claims.wait(Waiter { exchange: call, claim, answer, reply }, until);
-                    Vec::new()
+                    let waiter = Waiter { exchange: call, claim, answer, reply };
+                    let older = self.claims.wait(waiter, until);
+                    older.map_or_else(Vec::new, |older| exchange(older.reply, Exchanged::default()))
                 }
                 None => exchange(reply, answer),
             },
             _ => exchange(reply, answer),
         }
-    }
-
-    fn give_back(&self, unheard: &[Claimed]) {
-        if unheard.is_empty() {
-            return;
-        }
-        let taken = unheard.iter().map(|claimed| {
-            let operation = &claimed.operation;
-            (operation.tenant().clone(), operation.spec.id, claimed.token)
-        });
-        // A closed inbox means the server ends: the leases then end by themselves.
-        let _ = self.inbox.hand(Entry::Return(taken.collect()));
     }
 }
 

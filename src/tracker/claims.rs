@@ -42,12 +42,14 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Lets a claim wait until its deadline.
-    pub fn wait(&mut self, waiter: Waiter, until: Instant) {
+    /// Lets a claim wait until its deadline. An older call with the same claim comes back: nobody listens to it.
+    pub fn wait(&mut self, waiter: Waiter, until: Instant) -> Option<Waiter> {
+        let older = self.superseded(&waiter.exchange.tenant, &waiter.exchange.worker, &waiter.claim.id);
         self.arrivals += 1;
         self.deadlines.insert((until, self.arrivals));
         self.by_worker.entry(waiter.worker()).or_default().insert(self.arrivals);
         self.waiters.insert(self.arrivals, waiter);
+        older
     }
 
     /// The waiting claims in order of arrival.

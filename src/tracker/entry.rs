@@ -11,7 +11,7 @@ use crate::operation::{
 };
 use crate::store::StoreError;
 use crate::store::credential::Credential;
-use crate::store::turn::Want;
+pub use crate::store::turn::Want;
 
 /// Why the tracker did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]

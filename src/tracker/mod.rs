@@ -7,9 +7,12 @@ mod answer;
 pub mod cache;
 mod claims;
 pub mod entry;
+mod handover;
 mod inbox;
 mod intake;
 mod offer;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod watch;
 mod workers;
@@ -22,10 +25,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::limits;
-use crate::operation::{Hold, Json, Operation, OperationId, Payload, State, TenantId, Timestamp};
+use crate::operation::{Hold, Operation, OperationId, Payload, State, TenantId, Timestamp};
 use crate::store::credential::Credential;
 use crate::store::{AllTenants, Reader, Store, StoreError};
-use entry::{Claimed, Denied, Entry, Exchange, Exchanged, Order, Reply, Submit, Submitted};
+use entry::{Denied, Entry, Exchange, Exchanged, Order, Reply, Submit, Submitted};
+pub use handover::Handed;
+use handover::Handover;
 pub use inbox::Door;
 use inbox::Inbox;
 use intake::{Intake, Shared};
@@ -45,17 +50,6 @@ impl std::fmt::Debug for Tracker {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Tracker").finish_non_exhaustive()
     }
-}
-
-/// An operation that a worker holds now, with all it needs.
-#[derive(Debug)]
-pub struct Handed {
-    /// The operation, its token and what is left of its lease.
-    pub claimed: Claimed,
-    /// What its handler works on.
-    pub input: Option<Json>,
-    /// What the last attempt left.
-    pub checkpoint: Option<Json>,
 }
 
 /// Why an operation has not started.
@@ -122,9 +116,7 @@ impl Tracker {
     async fn ask<T>(&self, entry: impl FnOnce(Reply<T>) -> Entry) -> Result<T, Denied> {
         let (reply, answer) = oneshot::channel();
         self.door.hand(entry(reply))?;
-        // A loop that ended without an answer leaves it unknown what became of the entry.
-        let unknown = || StoreError::Failed("the intake loop has ended".to_owned());
-        answer.await.unwrap_or_else(|_| Err(unknown().into()))
+        answer.await.unwrap_or_else(|_| Err(unknown()))
     }
 
     /// Hands an operation in. Durable when it answers.
@@ -137,34 +129,11 @@ impl Tracker {
         Ok(self.ask(|reply| Entry::Command(order, reply)).await?.operation)
     }
 
-    /// A worker's call.
+    /// A worker's call. A caller that goes away before it is answered takes nothing with it.
     pub async fn exchange(&self, exchange: Exchange) -> Result<(Exchanged, Vec<Handed>), Denied> {
-        let mut exchanged = self.ask(|reply| Entry::Exchange(exchange, reply)).await?;
-        let handed = self.hand_over(std::mem::take(&mut exchanged.operations)).await?;
-        Ok((exchanged, handed))
-    }
-
-    /// Fetches what claimed operations keep apart from their rows.
-    async fn hand_over(&self, claimed: Vec<Claimed>) -> Result<Vec<Handed>, Denied> {
-        let apart: Vec<_> = claimed
-            .iter()
-            .filter(|claimed| keeps_apart(claimed))
-            .map(|claimed| claimed.operation.seq)
-            .collect();
-        let mut fetched = std::collections::HashMap::new();
-        if !apart.is_empty() {
-            let payloads = self.reader.payloads(&apart).await?;
-            fetched.extend(payloads.into_iter().map(|payloads| (payloads.seq, payloads)));
-        }
-        Ok(claimed
-            .into_iter()
-            .map(|claimed| {
-                let apart = fetched.remove(&claimed.operation.seq);
-                let (input, checkpoint) = apart.map_or((None, None), |apart| (apart.input, apart.checkpoint));
-                let inline = claimed.operation.spec.input.as_ref().and_then(Payload::inline).cloned();
-                Handed { claimed, input: inline.or(input), checkpoint }
-            })
-            .collect())
+        let (reply, answer) = oneshot::channel();
+        self.door.hand(Entry::Exchange(exchange, reply))?;
+        Handover::new(self.door.clone(), answer).arrive(&*self.reader).await
     }
 
     /// Stores a credential, new or changed. Durable when it answers.
@@ -236,9 +205,9 @@ impl Tracker {
     }
 }
 
-/// Whether a claimed operation has something that is not at hand. A first attempt has no checkpoint to look for.
-fn keeps_apart(claimed: &Claimed) -> bool {
-    claimed.token.0 > 1 || matches!(claimed.operation.spec.input, Some(Payload::Stored { .. }))
+/// A loop that ended without an answer leaves it unknown what became of an entry.
+fn unknown() -> Denied {
+    StoreError::Failed("the intake loop has ended".to_owned()).into()
 }
 
 fn ticks(span: Duration) -> i64 {

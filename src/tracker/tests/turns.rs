@@ -1,0 +1,180 @@
+//! Turns: repeats, time, and what is read afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Rig, accepted, claim, completed, failed, submit};
+use crate::operation::{Command, Outcome, Refusal, State, Status};
+use crate::store::AllTenants;
+use crate::tracker::entry::{Denied, ReportOutcome};
+use crate::tracker::{Tracker, Waiting};
+
+fn keyed(key: &str, body: u8) -> super::Submit {
+    let mut wish = submit("t");
+    wish.submission.spec.key = Some(Arc::from(key));
+    wish.submission.spec.fingerprint = Some([body; 32]);
+    wish
+}
+
+#[tokio::test]
+async fn the_same_key_makes_one_operation_and_another_body_is_refused() {
+    let rig = Rig::new().await;
+    let first = rig.submit(keyed("k", 1)).await.unwrap();
+    assert!(!first.replayed);
+    let again = rig.submit(keyed("k", 1)).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.operation.spec.id, first.operation.spec.id);
+    assert!(matches!(rig.submit(keyed("k", 2)).await, Err(Denied::KeyReused)));
+}
+
+#[tokio::test]
+async fn a_client_s_id_is_a_key_of_its_own() {
+    let rig = Rig::new().await;
+    let mut wish = keyed("k", 1);
+    wish.id_chosen = true;
+    let id = wish.submission.spec.id;
+    rig.submit(wish).await.unwrap();
+    let with_id = |body| {
+        let mut wish = submit("t");
+        (wish.id_chosen, wish.submission.spec.id) = (true, id);
+        wish.submission.spec.fingerprint = Some([body; 32]);
+        wish
+    };
+    assert!(rig.submit(with_id(1)).await.unwrap().replayed);
+    assert!(matches!(rig.submit(with_id(2)).await, Err(Denied::IdExists)));
+    rig.submit(keyed("other", 1)).await.unwrap();
+    let mut both = with_id(1);
+    both.submission.spec.key = Some(Arc::from("other"));
+    assert!(matches!(rig.submit(both).await, Err(Denied::KeyAndIdDiffer)));
+}
+
+#[tokio::test]
+async fn a_report_is_accepted_once_repeated_for_ever_and_refused_when_stale() {
+    let rig = Rig::new().await;
+    rig.submitted("t").await;
+    let (id, token) = rig.claimed("w", "t").await;
+    let (told, _) = rig.exchange("w", vec![completed(id, token), completed(id, token)], None).await;
+    assert!(accepted(&told.outcomes[0]));
+    assert_eq!(told.outcomes[1], ReportOutcome::Repeated);
+    let (told, _) = rig.exchange("w", vec![completed(id, token), failed(id, token)], None).await;
+    assert_eq!(told.outcomes, [ReportOutcome::Repeated, ReportOutcome::Refused(Refusal::LeaseLost)]);
+    assert_eq!(rig.get(id).await.status(), Status::Completed);
+}
+
+/// Lets the clock pass a moment and the loop see it.
+async fn pass(rig: &Rig, span: Duration) {
+    rig.clock.advance(span);
+    rig.tracker.put_credential(credential()).await.unwrap();
+}
+
+fn credential() -> crate::store::credential::Credential {
+    crate::store::credential::Credential {
+        id: Arc::from("nobody"),
+        tenant: crate::operation::TenantId::default(),
+        name: Arc::from("nobody"),
+        scopes: Vec::new(),
+        queues: None,
+        hash: [0; 32],
+        created: crate::operation::Timestamp::MIN,
+        revoked: true,
+    }
+}
+
+#[tokio::test]
+async fn a_delayed_operation_starts_when_its_time_comes_and_not_before() {
+    let rig = Rig::new().await;
+    let start = rig.tracker.reader().now().plus(Duration::from_secs(2));
+    let mut wish = submit("t");
+    wish.submission.start_at = Some(start);
+    let id = rig.submit(wish).await.unwrap().operation.spec.id;
+    assert_eq!(rig.tracker.waiting(&*rig.get(id).await), Some(Waiting::Delayed(start)));
+    assert!(rig.exchange("w", Vec::new(), Some(claim("a", "t"))).await.1.is_empty());
+    pass(&rig, Duration::from_millis(1999)).await;
+    assert!(rig.exchange("w", Vec::new(), Some(claim("b", "t"))).await.1.is_empty());
+    pass(&rig, Duration::from_millis(1)).await;
+    assert_eq!(rig.tracker.waiting(&*rig.get(id).await), Some(Waiting::Ready));
+    assert_eq!(rig.claimed("w", "t").await.0, id);
+}
+
+/// Passes time in steps that are no outage.
+async fn pass_slowly(rig: &Rig, seconds: u64) {
+    for _ in 0..seconds {
+        pass(rig, Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_worker_loses_its_lease_and_is_told() {
+    let rig = Rig::new().await;
+    rig.submitted("t").await;
+    let (id, token) = rig.claimed("w", "t").await;
+    pass_slowly(&rig, 29).await;
+    assert_eq!(rig.get(id).await.status(), Status::Running);
+    pass_slowly(&rig, 1).await;
+    let waiting = rig.get(id).await;
+    assert_eq!((waiting.status(), waiting.attempts), (Status::NotStarted, 1));
+    let (told, _) = rig.exchange("w", vec![completed(id, token)], None).await;
+    assert_eq!(told.outcomes, [ReportOutcome::Refused(Refusal::LeaseLost)]);
+    assert_eq!(told.notices.len(), 1);
+    for _ in 0..2 {
+        rig.claimed("w", "t").await;
+        pass_slowly(&rig, 30).await;
+    }
+    let ended = rig.get(id).await;
+    assert!(matches!(ended.state, State::Failed { outcome: Outcome::LeaseExpired, .. }));
+    assert_eq!(rig.tracker.reader().attempts(ended.seq).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn after_an_outage_live_workers_speak_first() {
+    let rig = Rig::new().await;
+    rig.submitted("t").await;
+    let (id, token) = rig.claimed("w", "t").await;
+    pass(&rig, Duration::from_secs(60)).await;
+    assert_eq!(rig.get(id).await.status(), Status::Running);
+    let (told, _) = rig.exchange("w", vec![completed(id, token)], None).await;
+    assert!(accepted(&told.outcomes[0]));
+}
+
+#[tokio::test]
+async fn a_deleted_operation_is_gone_and_its_key_is_free() {
+    let rig = Rig::new().await;
+    let first = rig.submit(keyed("k", 1)).await.unwrap().operation.spec.id;
+    assert!(matches!(rig.order(first, Command::Delete).await, Err(Denied::Refused(_))));
+    rig.order(first, Command::Cancel).await.unwrap();
+    rig.order(first, Command::Delete).await.unwrap();
+    let tenant = crate::operation::TenantId::default();
+    assert!(matches!(rig.tracker.get(&tenant, first).await, Err(Denied::NotFound)));
+    let second = rig.submit(keyed("k", 2)).await.unwrap();
+    assert!(!second.replayed);
+    let events = rig.tracker.reader().events(&tenant, 0, 100).await.unwrap();
+    let words: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(words, ["deleted", "created"]);
+}
+
+#[tokio::test]
+async fn a_follower_hears_of_every_change() {
+    let rig = Rig::new().await;
+    let id = rig.submitted("t").await;
+    let mut follow = rig.tracker.follow(&crate::operation::TenantId::default(), id);
+    let before = rig.get(id).await.version;
+    rig.claimed("w", "t").await;
+    follow.changed().await;
+    assert_eq!(rig.get(id).await.version, before + 1);
+}
+
+#[tokio::test]
+async fn a_closed_tracker_takes_nothing_in_and_its_waiting_claims_are_answered() {
+    let rig = Arc::new(Rig::new().await);
+    let waiting = tokio::spawn({
+        let rig = rig.clone();
+        async move { rig.exchange("w", Vec::new(), Some(super::patient(claim("c", "t")))).await }
+    });
+    tokio::task::yield_now().await;
+    let tracker: &Tracker = &rig.tracker;
+    tracker.drain();
+    assert!(waiting.await.unwrap().1.is_empty());
+    tracker.close();
+    assert!(matches!(rig.submit(submit("t")).await, Err(Denied::ShuttingDown)));
+    assert!(tracker.reader().credentials(AllTenants).await.unwrap().is_empty());
+}
