@@ -30,22 +30,31 @@ fn ended_attempt(
     }
 }
 
-/// The attempt ended badly: another one after its backoff, or the end. `again` holds the soonest moment asked for
-/// when another attempt may help at all.
+/// Whether another attempt may help.
+#[derive(Clone, Copy)]
+pub(super) enum Another {
+    /// After the backoff, and no sooner than asked.
+    AfterBackoff {
+        asked: Option<Duration>,
+    },
+    No,
+}
+
+/// The attempt ended badly: another one after its backoff, or the end.
 pub(super) fn fail(
     mut told: Operation,
     lease: &Lease,
     failure: Arc<Failure>,
     outcome: Outcome,
-    again: Option<Option<Duration>>,
+    another: Another,
     context: Context,
 ) -> Step {
     if told.cancel_requested {
         return end_canceled(told, lease, Some(failure), context);
     }
     let attempt = ended_attempt(&told, lease, outcome, Some(failure.clone()), context);
-    let event = match again {
-        Some(asked) if told.attempts < told.spec.max_attempts => {
+    let event = match another {
+        Another::AfterBackoff { asked } if told.attempts < told.spec.max_attempts => {
             let policy: RetryPolicy = told.spec.retry.unwrap_or_default();
             let delay = policy.delay(told.attempts, asked, context.jitter);
             let ready_at = context.now.plus(delay);
@@ -81,61 +90,52 @@ pub(super) fn lease_expired(mut told: Operation, lease: &Lease, context: Context
     let message = format!("The worker {} did not report in time.", lease.worker.as_str());
     let failure = Arc::new(Failure::new("leaseExpired", &message));
     let attempt = ended_attempt(&told, lease, Outcome::LeaseExpired, Some(failure.clone()), context);
-    let event = requeue_or_fail(&mut told, failure, EventKind::Retrying, context);
+    let event = if told.attempts < told.spec.max_attempts {
+        told.state = State::Waiting { hold: None, ready_at: context.now };
+        told.last_failure = Some(failure);
+        EventKind::Retrying
+    } else {
+        told.state = State::Failed { failure, outcome: Outcome::LeaseExpired, at: context.now };
+        EventKind::Failed
+    };
     Step::Changed { operation: Box::new(told), event, attempt: Some(attempt) }
 }
 
-fn requeue_or_fail(
-    told: &mut Operation,
-    failure: Arc<Failure>,
-    requeued: EventKind,
-    context: Context,
-) -> EventKind {
-    if told.attempts >= told.spec.max_attempts {
-        told.state = State::Failed { failure, outcome: Outcome::LeaseExpired, at: context.now };
-        return EventKind::Failed;
-    }
-    told.state = State::Waiting { hold: None, ready_at: context.now };
-    told.last_failure = Some(failure);
-    requeued
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum GiveBack {
-    /// By a worker: free only so many times.
-    Counted,
-    /// By the server, whose answer found nobody.
-    Uncounted,
-}
-
-/// Handed back without a fault of its own: the attempt is given back too.
-pub(super) fn release(before: &Operation, lease: &Lease, give_back: GiveBack, context: Context) -> Step {
-    let mut told = before.clone();
+/// Handed back by its worker, without a fault of its own: the attempt is given back too, the first ten times.
+pub(super) fn release(mut told: Operation, lease: &Lease, context: Context) -> Step {
     if told.cancel_requested {
         return end_canceled(told, lease, None, context);
     }
-    if give_back == GiveBack::Counted {
-        let attempt = ended_attempt(&told, lease, Outcome::Released, None, context);
-        if told.releases >= limits::FREE_RELEASES {
-            let failure = Arc::new(Failure::new(
-                "leaseExpired",
-                "Workers gave the operation back until no attempt was left.",
-            ));
-            let event = requeue_or_fail(&mut told, failure, EventKind::Released, context);
-            return Step::Changed { operation: Box::new(told), event, attempt: Some(attempt) };
+    let attempt = ended_attempt(&told, lease, Outcome::Released, None, context);
+    let free = told.releases < limits::FREE_RELEASES;
+    let event = if free || told.attempts < told.spec.max_attempts {
+        if free {
+            told.releases += 1;
+            told.attempts -= 1;
         }
-        told.releases += 1;
-        told.attempts -= 1;
-        told.state = State::Waiting { hold: None, ready_at: arrival(before) };
-        let operation = Box::new(told);
-        return Step::Changed { operation, event: EventKind::Released, attempt: Some(attempt) };
-    }
+        told.state = State::Waiting { hold: None, ready_at: arrival(&told) };
+        EventKind::Released
+    } else {
+        let message = "Workers gave the operation back until no attempt was left.";
+        let failure = Arc::new(Failure::new("leaseExpired", message));
+        told.state = State::Failed { failure, outcome: Outcome::LeaseExpired, at: context.now };
+        EventKind::Failed
+    };
+    Step::Changed { operation: Box::new(told), event, attempt: Some(attempt) }
+}
+
+/// Taken for somebody who never got it: no worker tried, so nothing is counted and no attempt is told of.
+pub(super) fn give_back(mut told: Operation, context: Context) -> Step {
     told.attempts -= 1;
-    told.state = State::Waiting { hold: None, ready_at: arrival(before) };
+    if told.cancel_requested {
+        told.state = State::Failed { failure: canceled(), outcome: Outcome::Canceled, at: context.now };
+        return changed(told, EventKind::Failed);
+    }
+    told.state = State::Waiting { hold: None, ready_at: arrival(&told) };
     changed(told, EventKind::Released)
 }
 
-/// Since when it had been ready before its attempt began: what was given back keeps its place.
+/// The earliest that it could have been claimed: what was given back goes before all that came later.
 fn arrival(operation: &Operation) -> Timestamp {
     let received = operation.spec.received;
     operation.start_at.map_or(received, |start| start.max(received))

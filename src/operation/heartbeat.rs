@@ -7,10 +7,10 @@ use super::time::Timestamp;
 use super::transition::Step;
 use crate::limits;
 
-/// Moves the lease's end: never beyond its cap.
+/// Moves the lease's end: never beyond its cap, and never back (a lease that rests after an outage may lie beyond it).
 pub(super) fn extend(lease: &mut Lease, now: Timestamp) {
     let until = now.plus_seconds(lease.seconds);
-    lease.until = lease.cap.map_or(until, |cap| until.min(cap));
+    lease.until = lease.until.max(lease.cap.map_or(until, |cap| until.min(cap)));
 }
 
 /// Progress with what was newly said of it; what was not mentioned stays.
@@ -44,6 +44,12 @@ pub(super) fn apply(before: &Operation, lease: &Lease, report: &Report, context:
         after.state = State::Running(Carrier::Worker(lease));
         return Step::Touched(Box::new(after));
     };
+    if said == before.progress {
+        // Back to what readers see anyway: there is nothing left to tell.
+        lease.pending = None;
+        after.state = State::Running(Carrier::Worker(lease));
+        return Step::Touched(Box::new(after));
+    }
     let window_end = window_end(before);
     if window_end > context.now {
         lease.pending = Some((said, window_end));

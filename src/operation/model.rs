@@ -232,7 +232,7 @@ pub struct Operation {
     pub expires: Option<Timestamp>,
     /// How far it is.
     pub progress: Progress,
-    /// Progress events so far, and the time of the last one.
+    /// Progress events so far, and the time of the last one; of an external one its owner's words instead.
     pub progress_told: Option<(u32, Timestamp)>,
     /// What an attempt leaves for the next: only in the change that brings it, since the store keeps it apart.
     pub checkpoint: Option<Json>,
@@ -282,16 +282,25 @@ impl Operation {
     /// The earliest moment at which time itself acts on its row: a due start, an expiry, its owner's silence.
     /// A lease has its own ([`Lease::due`]).
     pub fn wake_at(&self) -> Option<Timestamp> {
+        let earliest = |moments: [Option<Timestamp>; 2]| moments.into_iter().flatten().min();
         match &self.state {
-            State::Waiting { hold: Some(Hold::External), .. } | State::Running(Carrier::Owner) => {
-                self.spec.timeout_seconds.map(|seconds| self.changed.plus_seconds(seconds))
-            }
-            State::Waiting { hold: Some(_), ready_at } => {
-                Some(self.expires.map_or(*ready_at, |expires| expires.min(*ready_at)))
-            }
+            State::Waiting { hold: Some(Hold::External), .. } => earliest([self.expires, self.silent_at()]),
+            State::Running(Carrier::Owner) => self.silent_at(),
+            State::Waiting { hold: Some(_), ready_at } => earliest([self.expires, Some(*ready_at)]),
             State::Waiting { hold: None, .. } => self.expires,
             _ => None,
         }
+    }
+
+    /// When the owner of an external one will have been silent for too long.
+    fn silent_at(&self) -> Option<Timestamp> {
+        let spoke = self.progress_told.map_or(self.spec.received, |(_, spoke)| spoke);
+        self.spec.timeout_seconds.map(|seconds| spoke.plus_seconds(seconds))
+    }
+
+    /// Whether its `expirationDateTime` has passed while it waits.
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Waiting { .. }) && self.expires.is_some_and(|expires| expires <= now)
     }
 
     /// The error that its readers see: why it failed, or why its last attempt did while it waits for the next.

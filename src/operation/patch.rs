@@ -13,21 +13,23 @@ pub(super) fn apply(before: &Operation, patch: &Patch, context: Context) -> Resu
             "a queued operation is advanced by its worker; only an external one can be patched",
         ));
     }
-    let status = patch.status.unwrap_or(before.status());
-    check_patch(patch, status)?;
     if before.status().is_terminal() {
-        return if says_what_stands(before, patch) {
+        return if patch.says_what_stands(before) {
             Ok(Step::Unchanged)
         } else {
             Err(Refusal::Conflict("the operation has already ended, and a terminal status is final"))
         };
     }
+    let status = patch.status.unwrap_or(before.status());
+    check_patch(patch, status)?;
     if status < before.status() {
         return Err(Refusal::Conflict("the status of an operation never goes back"));
     }
     let mut after = before.clone();
     let progress = Progress { percent: patch.percent, detail: patch.detail.clone() };
     after.progress = heartbeat::merged(&before.progress, &progress);
+    let words = before.progress_told.map_or(0, |(words, _)| words);
+    after.progress_told = Some((words.saturating_add(1), context.now));
     let event = match status {
         Status::NotStarted => EventKind::Updated,
         Status::Running if before.status() == Status::Running => EventKind::Updated,
@@ -72,20 +74,23 @@ fn check_patch(patch: &Patch, status: Status) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether every field of the patch is what the ended operation shows anyway.
-fn says_what_stands(before: &Operation, patch: &Patch) -> bool {
-    let same_result = match (&patch.result, before.result()) {
-        (None, _) => true,
-        (Some(said), Some(Payload::Inline(kept))) => said.get() == kept.get(),
-        (Some(_), _) => false,
-    };
-    same_result
-        && patch.status.is_none_or(|status| status == before.status())
-        && patch.percent.is_none_or(|percent| before.progress.percent == Some(percent))
-        && patch.detail.as_ref().is_none_or(|detail| before.progress.detail.as_ref() == Some(detail))
-        && patch
-            .resource_location
-            .as_ref()
-            .is_none_or(|location| before.resource_location() == Some(location))
-        && patch.failure.as_ref().is_none_or(|failure| before.failure() == Some(failure))
+impl Patch {
+    /// Whether every field of it is what the ended operation shows anyway. A large result has to be at hand for that:
+    /// one that was loaded for a turn is not, so that a repeat of it is refused there, and has to be compared again.
+    pub fn says_what_stands(&self, operation: &Operation) -> bool {
+        let same_result = match (&self.result, operation.result()) {
+            (None, _) => true,
+            (Some(said), Some(Payload::Inline(kept))) => said.get() == kept.get(),
+            (Some(_), _) => false,
+        };
+        let shown = &operation.progress;
+        let location = operation.resource_location();
+        operation.status().is_terminal()
+            && same_result
+            && self.status.is_none_or(|status| status == operation.status())
+            && self.percent.is_none_or(|percent| shown.percent == Some(percent))
+            && self.detail.as_ref().is_none_or(|detail| shown.detail.as_ref() == Some(detail))
+            && self.resource_location.as_ref().is_none_or(|said| location == Some(said))
+            && self.failure.as_ref().is_none_or(|failure| operation.failure() == Some(failure))
+    }
 }

@@ -27,7 +27,8 @@ impl RetryPolicy {
     /// How long an operation waits after its `attempts`-th attempt failed: never sooner than `asked`;
     /// `jitter` is drawn from 0 to 1 by the caller.
     pub fn delay(&self, attempts: u16, asked: Option<Duration>, jitter: f64) -> Duration {
-        let growth = self.factor.powi(i32::from(attempts.saturating_sub(1)));
+        // Bounded, since no delay times an infinite growth is no number.
+        let growth = self.factor.powi(i32::from(attempts.saturating_sub(1))).min(f64::MAX);
         let backoff = (self.initial_delay_seconds * growth).min(self.max_delay_seconds);
         let base = backoff.max(asked.map_or(0.0, |asked| asked.as_secs_f64()));
         let seconds = base * (1.0 + self.jitter * jitter);
@@ -48,6 +49,12 @@ mod tests {
         assert!((seconds(3, 0.0) - 4.0).abs() < 1e-9);
         assert!((seconds(1000, 0.0) - 3600.0).abs() < 1e-9);
         assert!((seconds(1000, 1.0) - 4320.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_policy_without_delay_stays_without_however_much_it_grows() {
+        let policy = RetryPolicy { initial_delay_seconds: 0.0, factor: 10.0, ..RetryPolicy::default() };
+        assert_eq!(policy.delay(1000, None, 1.0), Duration::ZERO);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub fn submit(submission: &Submission, seq: Seq, context: Context) -> Operation 
     let now = context.now;
     let mut spec = submission.spec.clone();
     spec.received = now;
+    // Whatever begins elsewhere than waiting is carried out elsewhere: there is no lease for it.
+    spec.external |= !matches!(submission.opening, Opening::Waiting);
     let external = spec.external;
     let state = match &submission.opening {
         Opening::Waiting if external => State::Waiting { hold: Some(Hold::External), ready_at: now },

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::command::{Command, Context, Refusal, Report, ReportKind};
-use super::ending::{self, GiveBack};
+use super::ending::{self, Another};
 use super::event::{Attempt, EventKind};
-use super::model::{Carrier, EndedBy, Failure, Lease, Operation, Payload, Progress, State};
+use super::model::{Carrier, EndedBy, Failure, Hold, Lease, Operation, Payload, Progress, State};
 use super::names::LeaseToken;
 use super::status::{Outcome, Status};
+use super::time::Timestamp;
 use super::{heartbeat, patch};
 use crate::limits;
 
@@ -48,7 +49,7 @@ pub fn apply(before: &Operation, command: &Command, context: Context) -> Result<
         Command::Report { token, report } => on_report(before, *token, report, context),
         Command::Return { token } => match before.lease() {
             Some(lease) if lease.token == *token => {
-                Ok(ending::release(before, lease, GiveBack::Uncounted, context))
+                Ok(ending::give_back(heartbeat::settled(before, lease), context))
             }
             _ => Err(Refusal::LeaseLost),
         },
@@ -76,6 +77,9 @@ pub(super) fn changed(operation: Operation, event: EventKind) -> Step {
 fn start(before: &Operation, mut lease: Lease, context: Context) -> Result<Step, Refusal> {
     if before.ready_since().is_none() {
         return Err(Refusal::Conflict("only an operation that is ready can be claimed"));
+    }
+    if before.is_expired(context.now) {
+        return Err(Refusal::Conflict("the operation's expirationDateTime has passed"));
     }
     heartbeat::extend(&mut lease, context.now);
     let mut after = before.clone();
@@ -127,10 +131,11 @@ fn on_report(
             changed(told, EventKind::Completed)
         }
         ReportKind::Failed { failure, retryable, retry_after } => {
-            let again = retryable.then_some(*retry_after);
-            ending::fail(told, lease, failure.clone(), Outcome::Failed, again, context)
+            let another =
+                if *retryable { Another::AfterBackoff { asked: *retry_after } } else { Another::No };
+            ending::fail(told, lease, failure.clone(), Outcome::Failed, another, context)
         }
-        ReportKind::Released => ending::release(&told, lease, GiveBack::Counted, context),
+        ReportKind::Released => ending::release(told, lease, context),
     })
 }
 
@@ -138,9 +143,7 @@ fn cancel(before: &Operation, context: Context) -> Result<Step, Refusal> {
     let mut after = before.clone();
     match &mut after.state {
         State::Waiting { .. } => {
-            after.state =
-                State::Failed { failure: ending::canceled(), outcome: Outcome::Canceled, at: context.now };
-            return Ok(changed(after, EventKind::Failed));
+            return Ok(end(before, ending::canceled(), Outcome::Canceled, context.now));
         }
         State::Failed { outcome: Outcome::Canceled, .. } => return Ok(Step::Unchanged),
         State::Completed { .. } | State::Failed { .. } => {
@@ -151,6 +154,9 @@ fn cancel(before: &Operation, context: Context) -> Result<Step, Refusal> {
             let end = context.now.plus(limits::CANCEL_GRACE);
             lease.cap = Some(lease.cap.map_or(end, |cap| cap.min(end)));
             lease.until = lease.until.min(end);
+            if let Some((progress, _)) = lease.pending.take() {
+                after.progress = progress;
+            }
         }
         State::Running(Carrier::Owner) => {}
     }
@@ -180,55 +186,49 @@ fn retry(before: &Operation, context: Context) -> Result<Step, Refusal> {
 /// What time itself does. A tick that comes too soon finds nothing to do.
 fn tick(before: &Operation, context: Context) -> Step {
     let now = context.now;
+    if before.is_expired(now) {
+        let failure = Arc::new(Failure::new("expired", "It had not started in time."));
+        return end(before, failure, Outcome::Expired, now);
+    }
     match &before.state {
-        State::Running(Carrier::Worker(lease)) => {
-            let told = || heartbeat::settled(before, lease);
-            let timed_out = before
-                .started
-                .zip(before.spec.timeout_seconds)
-                .is_some_and(|(started, seconds)| started.plus_seconds(seconds) <= now);
-            if lease.until > now {
-                heartbeat::window_ended(before, lease, now)
-            } else if timed_out {
-                ending::fail(
-                    told(),
-                    lease,
-                    ending::timeout("The attempt took too long."),
-                    Outcome::TimedOut,
-                    Some(None),
-                    context,
-                )
+        State::Running(Carrier::Worker(lease)) if lease.until > now => {
+            heartbeat::window_ended(before, lease, now)
+        }
+        State::Running(Carrier::Worker(lease)) => attempt_over(before, lease, context),
+        State::Waiting { hold: Some(Hold::External), .. } | State::Running(Carrier::Owner)
+            if before.wake_at().is_some_and(|silent_at| silent_at <= now) =>
+        {
+            if before.cancel_requested {
+                end(before, ending::canceled(), Outcome::Canceled, now)
             } else {
-                ending::lease_expired(told(), lease, context)
+                end(before, ending::timeout("Its owner did not report in time."), Outcome::TimedOut, now)
             }
         }
-        State::Waiting { .. } | State::Running(Carrier::Owner) if before.spec.external => {
-            if before.wake_at().is_none_or(|wake| wake > now) {
-                return Step::Unchanged;
-            }
-            let mut after = before.clone();
-            let (failure, outcome) = if before.cancel_requested {
-                (ending::canceled(), Outcome::Canceled)
-            } else {
-                (ending::timeout("Its owner did not report in time."), Outcome::TimedOut)
-            };
-            after.state = State::Failed { failure, outcome, at: now };
-            changed(after, EventKind::Failed)
-        }
-        State::Waiting { hold, ready_at } => {
-            let mut after = before.clone();
-            if before.expires.is_some_and(|expires| expires <= now) {
-                let failure = Arc::new(Failure::new("expired", "It had not started in time."));
-                after.state = State::Failed { failure, outcome: Outcome::Expired, at: now };
-                return changed(after, EventKind::Failed);
-            }
-            if hold.is_none() || *ready_at > now {
-                return Step::Unchanged;
-            }
+        State::Waiting { hold: Some(Hold::Delayed | Hold::RetryBackoff), ready_at } if *ready_at <= now => {
             // That its start has come is no change that anybody was waiting to see: the claim is.
+            let mut after = before.clone();
             after.state = State::Waiting { hold: None, ready_at: *ready_at };
             Step::Touched(Box::new(after))
         }
         _ => Step::Unchanged,
     }
+}
+
+/// The lease has ended: because the attempt took too long, or because its worker went silent.
+fn attempt_over(before: &Operation, lease: &Lease, context: Context) -> Step {
+    let told = heartbeat::settled(before, lease);
+    let times_out_at = before.started.zip(before.spec.timeout_seconds);
+    if times_out_at.is_some_and(|(started, seconds)| started.plus_seconds(seconds) <= context.now) {
+        let failure = ending::timeout("The attempt took too long.");
+        let another = Another::AfterBackoff { asked: None };
+        return ending::fail(told, lease, failure, Outcome::TimedOut, another, context);
+    }
+    ending::lease_expired(told, lease, context)
+}
+
+/// The end of one that nobody holds under a lease.
+fn end(before: &Operation, failure: Arc<Failure>, outcome: Outcome, at: Timestamp) -> Step {
+    let mut after = before.clone();
+    after.state = State::Failed { failure, outcome, at };
+    changed(after, EventKind::Failed)
 }
