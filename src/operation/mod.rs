@@ -13,6 +13,8 @@ mod patch;
 pub mod retry;
 pub mod status;
 mod submit;
+#[cfg(test)]
+mod tests;
 pub mod time;
 mod transition;
 
