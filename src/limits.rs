@@ -110,3 +110,5 @@ pub const ECHO_CHARS_MAX: usize = 64;
 pub const WORKER_TASKS_MAX: usize = 10_000;
 /// Seconds of `--grace`: whoever supervises the process has long ended it by then.
 pub const GRACE_SECONDS_MAX: u64 = 3600;
+/// By what a delay between attempts may grow at most: beyond it the second delay is the longest allowed anyway.
+pub const RETRY_FACTOR_MAX: f64 = 1000.0;

@@ -128,6 +128,13 @@ impl<'a> OperationView<'a> {
         }
     }
 
+    /// With its input at hand, wherever it is kept.
+    #[must_use]
+    pub fn input(mut self, input: Option<&'a Json>) -> Self {
+        self.input = input;
+        self
+    }
+
     /// With why it has not started.
     #[must_use]
     pub fn waiting(mut self, waiting: Option<Waiting>) -> Self {

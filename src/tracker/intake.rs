@@ -1,7 +1,7 @@
 //! The loop: drain, load, apply, offer, commit, answer, publish. One thread, one batch, one sync at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::answer;
@@ -34,7 +34,7 @@ pub struct Shared {
     /// Who asked for work lately.
     pub workers: Workers,
     /// No more claims: the server is about to end.
-    pub draining: AtomicBool,
+    pub draining: tokio::sync::watch::Sender<bool>,
     /// Turns that were committed with something in them: each was one sync.
     pub commits: AtomicU64,
     /// Turns that were begun: each may have read the store.
@@ -122,7 +122,7 @@ impl Intake {
         for waiter in self.claims.expired(Instant::now()) {
             answer::exchange(waiter.reply, waiter.answer);
         }
-        if self.shared.draining.load(Ordering::Relaxed) {
+        if self.draining() {
             for waiter in self.claims.take_all() {
                 answer::exchange(waiter.reply, waiter.answer);
             }
@@ -228,7 +228,7 @@ impl Intake {
     }
 
     pub(super) fn draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Relaxed)
+        *self.shared.draining.borrow()
     }
 
     /// Gives what is ready to the claims: those that wait, then those that came, in their order.

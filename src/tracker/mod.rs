@@ -179,8 +179,19 @@ impl Tracker {
 
     /// Ends claims: those that wait are answered empty, and so are those that come.
     pub fn drain(&self) {
-        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.draining.send_replace(true);
         self.inbox.ring();
+    }
+
+    /// Whether claims and waits have been ended.
+    pub fn is_draining(&self) -> bool {
+        *self.shared.draining.borrow()
+    }
+
+    /// Resolves when claims and waits are to end.
+    pub async fn drained(&self) {
+        // The sender lives as long as the tracker.
+        let _ = self.shared.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
     /// Takes nothing in any more. What was taken in is carried out, then the loop ends.

@@ -1,0 +1,137 @@
+//! Measures a server as real clients drive it, and shows its speed as ratios within one run: machines differ, and so do
+//! days. [`load`] is the clients, [`process`] the servers in processes of their own, [`yardstick`] what they are held
+//! against; one file a figure; [`report`] prints them.
+
+mod claims;
+mod creates;
+mod disk;
+mod generate;
+mod lifecycles;
+mod load;
+mod memory;
+mod polls;
+mod process;
+mod report;
+mod restart;
+mod starts;
+mod yardstick;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use load::LoadError;
+use report::Report;
+
+/// What is measured, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    figure: Figure,
+
+    /// Print JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Seconds that each measurement runs
+    #[arg(long, global = true, default_value_t = 5, value_name = "SECONDS")]
+    seconds: u64,
+
+    /// Connections that clients hold
+    #[arg(long, global = true, default_value_t = 64, value_name = "N")]
+    connections: usize,
+
+    /// Directory below which data is kept while it runs; the disk that is measured
+    #[arg(long, global = true, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+/// The figures, and the processes that serve them.
+#[derive(Debug, Clone, clap::Subcommand)]
+enum Figure {
+    /// Durable creates a second, beside a server that answers from memory
+    Create,
+    /// Polls a second of a live operation, beside the same
+    Poll,
+    /// Whole lives a second: submitted one by one, carried out, completed, with no backlog growing
+    Lifecycle {
+        /// Carry them out in the server's own tasks instead of a remote worker
+        #[arg(long)]
+        in_process: bool,
+    },
+    /// How fast one remote worker empties a backlog
+    Drain {
+        /// How many operations wait
+        #[arg(long, default_value_t = 100_000)]
+        waiting: usize,
+    },
+    /// From a create to the start of its handler, with nothing else to do
+    Start,
+    /// The cost of a claim over stores of different sizes
+    Claim {
+        /// How many operations wait in the largest store
+        #[arg(long, default_value_t = 1_000_000)]
+        waiting: usize,
+        /// Claims of each measurement
+        #[arg(long, default_value_t = 10_000)]
+        claims: usize,
+    },
+    /// From the start of a server to its readiness, over a store of all statuses
+    Restart {
+        /// How many operations it holds
+        #[arg(long, default_value_t = 1_000_000)]
+        operations: usize,
+    },
+    /// Memory that a server holds with many operations waiting
+    Memory {
+        /// How many of them
+        #[arg(long, default_value_t = 1_000_000)]
+        waiting: usize,
+    },
+    /// A server to hold others against; ends with its standard input
+    #[command(hide = true)]
+    Yardstick {
+        /// `null` or `axum`
+        which: String,
+    },
+    /// A remote worker that does nothing, fast; ends with its standard input
+    #[command(hide = true)]
+    Worker {
+        /// The server
+        #[arg(long)]
+        url: String,
+        /// Operations at a time
+        #[arg(long)]
+        concurrency: usize,
+    },
+}
+
+/// What every figure is measured with.
+#[derive(Debug, Clone)]
+struct Plan {
+    span: Duration,
+    connections: usize,
+    scratch: Option<PathBuf>,
+}
+
+/// Measures, and prints what was measured.
+pub async fn run(arguments: Arguments) -> Result<(), LoadError> {
+    let plan = Plan {
+        span: Duration::from_secs(arguments.seconds),
+        connections: arguments.connections,
+        scratch: arguments.scratch,
+    };
+    let report: Report = match arguments.figure {
+        Figure::Create => creates::measure(&plan).await?,
+        Figure::Poll => polls::measure(&plan).await?,
+        Figure::Lifecycle { in_process } => lifecycles::balanced(&plan, in_process).await?,
+        Figure::Drain { waiting } => lifecycles::drain(&plan, waiting).await?,
+        Figure::Start => starts::measure(&plan).await?,
+        Figure::Claim { waiting, claims } => claims::measure(&plan, waiting, claims).await?,
+        Figure::Restart { operations } => restart::measure(&plan, operations)?,
+        Figure::Memory { waiting } => memory::measure(&plan, waiting).await?,
+        Figure::Yardstick { which } => return yardstick::serve(&which).await,
+        Figure::Worker { url, concurrency } => return lifecycles::worker(&url, concurrency).await,
+    };
+    report.print(arguments.json);
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Answers that show an operation, with the headers that pollers go by.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::app::App;
+use super::error::ApiError;
+use super::etag::ETag;
+use super::headers::retry_after;
+use super::prefer::{PREFERENCE_APPLIED, Prefer};
+use super::view::OperationView;
+use crate::operation::Operation;
+
+/// An answer of this JSON.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, ApiError> {
+    // Most answers are one operation without a payload.
+    let mut body = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut body, value).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written as JSON");
+        ApiError::internal()
+    })?;
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// An answer that shows an operation: its version as `ETag`, and when to ask again until it has ended.
+pub(super) fn operation(app: &App, status: StatusCode, operation: &Operation) -> Result<Response, ApiError> {
+    let mut response = json(status, &OperationView::of(operation))?;
+    poll_headers(app, operation, response.headers_mut());
+    Ok(response)
+}
+
+/// The same for a reader of one, with why it has not started.
+pub(super) fn read(app: &App, operation: &Operation) -> Result<Response, ApiError> {
+    let view = OperationView::of(operation).waiting(app.tracker.waiting(operation));
+    let mut response = json(StatusCode::OK, &view)?;
+    poll_headers(app, operation, response.headers_mut());
+    Ok(response)
+}
+
+/// 304: it is as the client knows it.
+pub(super) fn not_modified(app: &App, operation: &Operation) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    poll_headers(app, operation, response.headers_mut());
+    response
+}
+
+fn poll_headers(app: &App, operation: &Operation, headers: &mut HeaderMap) {
+    headers.insert(header::ETAG, ETag::of(operation).header());
+    if let Some(seconds) = retry_after(operation, app.tracker.reader().now()) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+/// Says which preferences were honoured.
+pub(super) fn applied(prefer: Prefer, response: &mut Response) {
+    if let Some(applied) = prefer.applied() {
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+}

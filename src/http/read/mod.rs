@@ -1,0 +1,6 @@
+//! What clients and workers send, read strictly into what the tracker takes.
+
+mod common;
+pub(super) mod patch;
+pub(super) mod submission;
+pub(super) mod work;

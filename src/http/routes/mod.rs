@@ -1,0 +1,52 @@
+//! The routes, one file a verb. Each reads what was sent, asks the tracker, and shows what it says.
+
+mod attempts;
+mod cancel;
+mod delete;
+mod get;
+mod health;
+mod patch;
+mod queues;
+mod retry;
+mod submit;
+mod work;
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use utoipa_axum::routes;
+
+use super::app::App;
+use super::error::ApiError;
+use super::table::Table;
+use crate::auth::{Caller, Scope};
+use crate::operation::{Actor, Command, OperationId, Seq, Via};
+use crate::tracker::entry::Order;
+
+/// Every route of the server.
+pub fn table(app: App) -> Table {
+    Table::new(app)
+        .route(Scope::ReadWrite, routes!(submit::submit))
+        .route(Scope::Read, routes!(get::get))
+        .route(Scope::ReadWrite, routes!(patch::patch))
+        .route(Scope::ReadWrite, routes!(delete::delete))
+        .route(Scope::Read, routes!(attempts::attempts))
+        .route(Scope::ReadWrite, routes!(cancel::cancel))
+        .route(Scope::ReadWrite, routes!(retry::retry))
+        .route(Scope::Execute, routes!(work::work))
+        .route(Scope::Manage, routes!(queues::queues))
+        .route(Scope::Public, routes!(health::healthz))
+        .route(Scope::Public, routes!(health::readyz))
+        .route(Scope::Public, routes!(health::openapi))
+}
+
+/// The operation that a path names. One that is no UUID names none.
+fn id(Path(id): &Path<String>) -> Result<OperationId, ApiError> {
+    OperationId::parse(id).map_err(|_| ApiError::no_such_operation())
+}
+
+/// A caller's command on one operation.
+fn order(caller: &Caller, id: OperationId, command: Command, expected: Option<Vec<(Seq, i64)>>) -> Order {
+    let actor = Actor { name: Arc::clone(&caller.name), via: Via::Http };
+    Order { tenant: caller.tenant.clone(), id, command, expected, actor }
+}

@@ -1,0 +1,90 @@
+//! Handing an operation in.
+
+use axum::extract::{Extension, Request, State};
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::auth::Caller;
+use crate::http::app::App;
+use crate::http::error::ApiError;
+use crate::http::headers::{Base, idempotency_key};
+use crate::http::prefer::Prefer;
+use crate::http::schema::{ErrorBody, SubmitRequest};
+use crate::http::view::OperationView;
+use crate::http::{answer, body, read, wait};
+use crate::limits;
+use crate::operation::Operation;
+
+const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Submit an operation
+///
+/// It is durable when this answers. Repeating the request with the same `Idempotency-Key` (or the same `id`) and the
+/// same body answers with the same operation.
+#[utoipa::path(
+    post,
+    path = "/v1.0/operations",
+    operation_id = "submitOperation",
+    tag = "operations",
+    request_body = SubmitRequest,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat recognisable; up to 255 bytes"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`, `wait=N`"),
+    ),
+    responses(
+        (status = 201, description = "Created, or of a repeat: as it is now", body = OperationView),
+        (status = 202, description = "With `Prefer: respond-async`: taken in, not ended", body = OperationView),
+        (status = 200, description = "A repeat with `respond-async` of one that has ended", body = OperationView),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = "5XX", description = "Unknown: repeat it with the same key", body = ErrorBody),
+    )
+)]
+pub(super) async fn submit(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let prefer = Prefer::read(&head.headers);
+    let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
+    let key = idempotency_key(&head.headers)?;
+    let submit = read::submission::read(&body, key.as_deref(), &caller, app.tracker.reader().now())?;
+    let base = Base::of_request(app.public_url.as_deref(), "http", &head.uri, &head.headers)?;
+
+    let submitted = app.tracker.submit(submit).await?;
+    let (mut response, location) = match prefer.wait() {
+        Some(longest) if !has_ended(&submitted.operation) => {
+            let id = submitted.operation.spec.id;
+            let operation = wait::until(&app, &caller.tenant, id, longest, has_ended).await?;
+            let status = status(prefer, submitted.replayed, &operation);
+            (answer::operation(&app, status, &operation)?, base.operation(id))
+        }
+        _ => {
+            let operation = &submitted.operation;
+            let status = status(prefer, submitted.replayed, operation);
+            (answer::operation(&app, status, operation)?, base.operation(operation.spec.id))
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(OPERATION_LOCATION, location.clone());
+    headers.insert(header::LOCATION, location);
+    if submitted.replayed {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    answer::applied(prefer, &mut response);
+    Ok(response)
+}
+
+fn has_ended(operation: &Operation) -> bool {
+    operation.status().is_terminal()
+}
+
+/// A 202 never shows an operation that has ended: pollers of the family would take a failure for a success.
+fn status(prefer: Prefer, replayed: bool, operation: &Operation) -> StatusCode {
+    match (prefer.respond_async, has_ended(operation)) {
+        (true, false) => StatusCode::ACCEPTED,
+        (true, true) if replayed => StatusCode::OK,
+        _ => StatusCode::CREATED,
+    }
+}

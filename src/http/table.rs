@@ -1,0 +1,128 @@
+//! Every route, with the scope that opens it. A route can be added in no other way than together with its scope.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::header;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::app::App;
+use super::error::{ApiError, Code};
+use crate::auth::{self, Scope};
+
+/// One route, as the tests and the documentation see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The path, with its parameters in braces.
+    pub path: String,
+    /// What opens it.
+    pub scope: Scope,
+}
+
+/// The routes of a server under construction.
+pub struct Table {
+    app: App,
+    router: OpenApiRouter<App>,
+    entries: Vec<Entry>,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Table").field("entries", &self.entries).finish_non_exhaustive()
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Longrun",
+    description = "Tracks long-running operations: submit one, poll it, carry it out from anywhere.",
+    license(name = "MIT OR Apache-2.0")
+))]
+struct Document;
+
+const BEARER: &str = "bearer";
+
+impl Table {
+    /// A table without routes.
+    pub fn new(app: App) -> Self {
+        Self { app, router: OpenApiRouter::with_openapi(Document::openapi()), entries: Vec::new() }
+    }
+
+    /// Adds a route: what its handler's annotation says of method and path, under a scope.
+    #[must_use]
+    pub fn route(mut self, scope: Scope, (schemas, mut paths, methods): UtoipaMethodRouter<App>) -> Self {
+        for (path, item) in &mut paths.paths {
+            for (method, operation) in [
+                ("GET", &mut item.get),
+                ("POST", &mut item.post),
+                ("PATCH", &mut item.patch),
+                ("DELETE", &mut item.delete),
+            ] {
+                let Some(operation) = operation else { continue };
+                self.entries.push(Entry { method: method.to_owned(), path: path.clone(), scope });
+                if scope != Scope::Public {
+                    let needed = SecurityRequirement::new(BEARER, [scope.as_str()]);
+                    operation.security = Some(vec![needed]);
+                }
+            }
+        }
+        let guarded = if scope == Scope::Public {
+            methods
+        } else {
+            methods.layer(middleware::from_fn_with_state((self.app.clone(), scope), guard))
+        };
+        self.router = self.router.routes((schemas, paths, guarded));
+        self
+    }
+
+    /// The routes.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The router, and the document that describes it.
+    pub fn finish(self) -> (Router, utoipa::openapi::OpenApi) {
+        let (router, mut document) = self.router.split_for_parts();
+        let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_default().add_security_scheme(BEARER, bearer);
+        (router.with_state(self.app), document)
+    }
+}
+
+/// Lets a request pass only with a caller who may; the route finds that caller among the request's extensions.
+async fn guard(State((app, scope)): State<(App, Scope)>, mut request: Request, next: Next) -> Response {
+    match admit(&app, scope, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, ApiError> {
+    if app.keys.is_open() {
+        // A page in a browser of this machine may send requests here under a name of its own (DNS rebinding).
+        let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = named.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+        if !host.is_some_and(auth::is_loopback_host) {
+            let message = "without a token this server answers only to the machine's own names, as in http://127.0.0.1";
+            return Err(ApiError::new(Code::AccessDenied, message));
+        }
+    }
+    let caller = app.keys.verify(request.headers())?;
+    caller.require(scope)?;
+    Ok(caller)
+}
+
+impl From<auth::Denied> for ApiError {
+    fn from(denied: auth::Denied) -> Self {
+        let code = if denied.is_unauthenticated() { Code::Unauthenticated } else { Code::AccessDenied };
+        Self::new(code, denied.to_string())
+    }
+}

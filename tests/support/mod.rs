@@ -1,0 +1,42 @@
+//! What the tests start and speak with: real servers in temporary directories on free ports, and a plain HTTP client.
+
+pub mod http;
+pub mod server;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub use http::{Answer, Client};
+pub use server::Server;
+
+/// How long a condition may take before its test has failed: far longer than any promise.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` gives something. The one way in which tests wait.
+///
+/// # Panics
+///
+/// When it does not come true in time.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, condition: impl FnMut() -> F) -> T {
+    within(PATIENCE, what, condition).await
+}
+
+/// The same with a time of its own.
+///
+/// # Panics
+///
+/// When it does not come true in time.
+pub async fn within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(began.elapsed() < patience, "waited {patience:?} in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

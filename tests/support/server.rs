@@ -1,0 +1,116 @@
+//! The real binary, in a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Client, PATIENCE};
+
+/// The binary under test.
+pub const LONGRUN: &str = env!("CARGO_BIN_EXE_longrun");
+
+/// A server process over a temporary directory. Killed when dropped.
+pub struct Server {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    data: PathBuf,
+    arguments: Vec<String>,
+    /// Removes the directory in the end, unless it is another's.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+impl Server {
+    /// A server with these further arguments, over an empty directory.
+    pub fn start(arguments: &[&str]) -> Self {
+        let scratch = tempfile::tempdir().expect("a temporary directory can be made");
+        let data = scratch.path().join("data");
+        let mut server = Self::over(&data, arguments);
+        server._scratch = Some(scratch);
+        server
+    }
+
+    /// A server over a directory that the test keeps.
+    pub fn over(data: &Path, arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let (child, url) = spawn(data, "127.0.0.1:0", &arguments);
+        Self { child, url, data: data.to_owned(), arguments, _scratch: None }
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// A client of it.
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server can be killed");
+        self.child.wait().expect("a killed server ends");
+    }
+
+    /// Starts it again, on the same port and over the same directory, after it has ended.
+    pub fn start_again(&mut self) {
+        let listen = self.url.trim_start_matches("http://").to_owned();
+        (self.child, self.url) = spawn(&self.data, &listen, &self.arguments);
+    }
+
+    /// Sends it a signal by name, as `kill` knows it.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(status.expect("kill can be run").success(), "kill -{name}");
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "the server does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(data: &Path, listen: &str, arguments: &[String]) -> (Child, String) {
+    let mut child = Command::new(LONGRUN)
+        .args(["serve", "--listen", listen, "--log", "warn", "--data"])
+        .arg(data)
+        .args(arguments)
+        .env_remove("LONGRUN_TOKEN")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the server can be started");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output is piped"));
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = lines.read_line(&mut line).expect("its output can be read");
+        assert!(read > 0, "the server ended before it said where it listens: {:?}", child.wait());
+        if let Some(at) = line.find("http://") {
+            let url = line[at..].split_whitespace().next().expect("a URL was found").to_owned();
+            std::thread::spawn(move || lines.lines().count());
+            return (child, url);
+        }
+    }
+}
