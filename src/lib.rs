@@ -1,8 +1,10 @@
 //! Longrun tracks long-running operations.
 
 pub mod auth;
+pub mod cli;
 pub mod limits;
 pub mod operation;
+pub mod server;
 pub mod settings;
 pub mod store;
 pub mod tasks;

@@ -103,6 +103,8 @@ pub const NOTICES_WORKERS_MAX: usize = 10_000;
 pub const TOKEN_ID_BYTES_MAX: usize = 32;
 /// Queues that a token may be narrowed to: as many as one claim may name.
 pub const TOKEN_QUEUES_MAX: usize = CLAIM_QUEUES_MAX;
+/// Bytes of the path of a Unix socket: `sun_path` of macOS, the smallest of all systems, without its final zero.
+pub const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// Characters of a client's own words that an error repeats.
 pub const ECHO_CHARS_MAX: usize = 64;
 

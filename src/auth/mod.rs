@@ -2,8 +2,9 @@
 //!
 //! A caller shows a [`Token`], which opens one tenant with some [`Scopes`]. [`Keys`] knows every credential and says
 //! which [`Caller`] a request comes from; the routes then ask that caller for the scope they stand under, and the store
-//! for its tenant's rows only. [`admin`] is how tokens are made, listed and revoked, on a running server and without one.
-//! As long as no token was made the server is open, and [`loopback`] keeps it to the machine itself.
+//! for its tenant's rows only. [`admin`] is how tokens are made, listed and revoked: on a running server through its
+//! [`socket`], and without one. As long as no token was made the server is open, and [`loopback`] keeps it to the
+//! machine itself.
 
 pub mod admin;
 pub mod caller;
@@ -11,6 +12,7 @@ pub mod first;
 pub mod keys;
 pub mod loopback;
 pub mod scope;
+pub mod socket;
 pub mod token;
 
 pub use caller::{Caller, Denied};

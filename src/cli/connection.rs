@@ -1,0 +1,48 @@
+//! How a subcommand that is a client finds its server.
+
+use std::time::Duration;
+
+use longrun_sdk::{Client, ClientError};
+
+use super::exit::{Exit, Failure};
+
+// Not `Debug`: it holds a token.
+#[derive(clap::Args)]
+pub(super) struct Connection {
+    /// URL of the server
+    #[arg(long, env = "LONGRUN_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8470")]
+    server: String,
+
+    /// Token; better given by the environment, since everybody on the machine can see a command line
+    #[arg(long, env = "LONGRUN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+
+    /// Seconds to go on trying in, where the server does not answer or asks to come back later
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    deadline: u32,
+}
+
+impl Connection {
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        let mut builder =
+            Client::builder(&self.server).deadline(Duration::from_secs(u64::from(self.deadline)));
+        if let Some(token) = self.token() {
+            builder = builder.token(token);
+        }
+        builder.build().map_err(|error| self.failure(&error))
+    }
+
+    /// What to say where a call came to nothing.
+    pub(super) fn failure(&self, error: &ClientError) -> Failure {
+        let mut failure = Failure::of_call(error, &self.server);
+        if failure.exit == Exit::NotAllowed && self.token().is_none() {
+            failure.message.push_str("; give one by LONGRUN_TOKEN or --token");
+        }
+        failure
+    }
+
+    /// An empty variable is how scripts say that there is none.
+    fn token(&self) -> Option<&str> {
+        self.token.as_deref().filter(|token| !token.is_empty())
+    }
+}

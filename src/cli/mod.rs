@@ -1,0 +1,98 @@
+//! The command line. One file a subcommand; [`output`] writes what they say, [`exit`] says how they end.
+//!
+//! `serve` starts the server and `token` administers it on its own machine. All others are clients of the wire like
+//! any other, by the SDK's client.
+
+mod cancel;
+mod completions;
+mod connection;
+mod exit;
+#[cfg(test)]
+mod fake;
+mod get;
+mod health;
+mod output;
+mod retry;
+mod serve;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod token;
+mod version;
+mod view;
+mod wait;
+
+use std::future::Future;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use exit::{EXIT_CODES, Exit, Failure};
+use output::Output;
+
+/// Tracks long-running operations: hands them to workers, and tells how they stand.
+#[derive(Parser)]
+#[command(name = "longrun", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(subcommand_help_heading = "Subcommands", subcommand_value_name = "SUBCOMMAND")]
+struct Arguments {
+    /// Write JSON, as is done anyway where the output is no terminal
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    subcommand: Subcommand,
+}
+
+#[derive(clap::Subcommand)]
+enum Subcommand {
+    Serve(serve::Serve),
+    Submit(Box<submit::Submit>),
+    Get(get::Get),
+    Cancel(cancel::Cancel),
+    Retry(retry::Retry),
+    Token(token::Token),
+    Health(health::Health),
+    Version(version::Version),
+    Completions(completions::Completions),
+}
+
+/// Runs the process: reads its arguments, does what they say, and tells how it ended.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing can be done where even this cannot be written.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let mut output = Output::of_process(&mut out, &mut err, arguments.json);
+    let ended = arguments.subcommand.run(&mut output);
+    output.conclude(ended).into()
+}
+
+impl Subcommand {
+    fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        match self {
+            Self::Serve(serve) => serve.run(),
+            Self::Version(version) => version.run(output),
+            Self::Completions(completions) => completions.run(output),
+            Self::Submit(submit) => wait_for(submit.run(output)),
+            Self::Get(get) => wait_for(get.run(output)),
+            Self::Cancel(cancel) => wait_for(cancel.run(output)),
+            Self::Retry(retry) => wait_for(retry.run(output)),
+            Self::Token(token) => wait_for(token.run(output)),
+            Self::Health(health) => wait_for(health.run(output)),
+        }
+    }
+}
+
+/// A client does one thing at a time: it needs no threads.
+fn wait_for(subcommand: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot begin: {error}")))?
+        .block_on(subcommand)
+}

@@ -1,0 +1,215 @@
+//! `longrun token`: on the server's own machine, through the socket of a running server, or in the store of one that
+//! does not run.
+
+mod running;
+mod stopped;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
+
+use super::exit::{Exit, Failure};
+use super::output::{self, Output};
+use crate::auth::Scope;
+use crate::auth::admin::{TokenList, TokenMade, TokenRequest, TokenView};
+use running::Running;
+use stopped::Stopped;
+
+/// Make, list and revoke tokens, on the server's own machine
+///
+/// From the first token on the server asks every client for one, and may listen on other addresses than loopback.
+/// Revoking the last one does not undo that.
+#[derive(clap::Args)]
+#[command(subcommand_help_heading = "Subcommands", subcommand_value_name = "SUBCOMMAND")]
+pub(super) struct Token {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    Create(Create),
+    List(List),
+    Revoke(Revoke),
+}
+
+/// Make a token; it is shown once
+#[derive(clap::Args)]
+struct Create {
+    /// What to call it; events name whoever uses it so
+    #[arg(long)]
+    name: String,
+
+    /// Whose operations it opens [default: default]
+    #[arg(long)]
+    tenant: Option<String>,
+
+    /// What it allows; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',')]
+    #[arg(value_parser = PossibleValuesParser::new(Scope::GRANTED.map(Scope::as_str)))]
+    scopes: Vec<String>,
+
+    /// With Operation.Execute: a queue that it may claim from; may be given several times [default: every queue]
+    #[arg(long = "queue", value_name = "NAME", value_delimiter = ',')]
+    queues: Vec<String>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// List all tokens, revoked ones too
+#[derive(clap::Args)]
+struct List {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Revoke a token: it opens nothing any more
+#[derive(clap::Args)]
+struct Revoke {
+    /// Its id: what stands between lr_ and the next _
+    id: String,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(clap::Args)]
+struct Place {
+    /// Directory of the server's data
+    #[arg(long, env = "LONGRUN_DATA", value_name = "DIR", default_value = "./longrun-data")]
+    data: PathBuf,
+}
+
+impl Token {
+    pub(super) async fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        match self.action {
+            Action::Create(create) => create.run(output).await,
+            Action::List(list) => list.run(output).await,
+            Action::Revoke(revoke) => revoke.run(output).await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        let request = TokenRequest {
+            name: self.name,
+            tenant: self.tenant,
+            scopes: self.scopes,
+            queues: (!self.queues.is_empty()).then_some(self.queues),
+        };
+        let mut door = Door::to(&self.place.data).await?;
+        let made = door.make(&request).await?;
+        output.note(&format!("made in {}; it is shown this once:", door.describe(&self.place.data)));
+        output.show(&made, |made| format!("{}\n\n{}", made.token, fields(&made.view)))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl List {
+    async fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        must_exist(&self.place.data)?;
+        let list = Door::to(&self.place.data).await?.list().await?;
+        output.show(&list, table)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Revoke {
+    async fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        must_exist(&self.place.data)?;
+        // Whoever has to revoke one in a hurry may well paste all of it.
+        if !self.id.bytes().all(|byte| byte.is_ascii_alphanumeric()) || self.id.is_empty() {
+            return Err(Failure::usage("give only the token's id: what stands between lr_ and the next _"));
+        }
+        Door::to(&self.place.data).await?.revoke(&self.id).await?;
+        output.show(&serde_json::json!({ "id": self.id, "revoked": true }), |_| {
+            format!("{} is revoked", self.id)
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Only making a token may make a data directory: the others would find nothing in a new one.
+fn must_exist(data: &Path) -> Result<(), Failure> {
+    if data.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("there is no data directory {}: give the server's by --data", data.display())))
+}
+
+/// Where the credentials are.
+enum Door {
+    Running(Running),
+    Stopped(Stopped),
+}
+
+impl Door {
+    /// The running server's, else that of the store itself.
+    async fn to(data: &Path) -> Result<Self, Failure> {
+        match Running::connect(data).await? {
+            Some(running) => Ok(Self::Running(running)),
+            None => Stopped::open(data).map(Self::Stopped),
+        }
+    }
+
+    fn describe(&self, data: &Path) -> String {
+        let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+        match self {
+            Self::Running(_) => format!("the running server of {}", data.display()),
+            Self::Stopped(_) => format!("{}, where no server runs", data.display()),
+        }
+    }
+
+    async fn make(&mut self, request: &TokenRequest) -> Result<TokenMade, Failure> {
+        match self {
+            Self::Running(running) => running.make(request).await,
+            Self::Stopped(stopped) => stopped.make(request),
+        }
+    }
+
+    async fn list(&mut self) -> Result<TokenList, Failure> {
+        match self {
+            Self::Running(running) => running.list().await,
+            Self::Stopped(stopped) => stopped.list().await,
+        }
+    }
+
+    async fn revoke(&mut self, id: &str) -> Result<(), Failure> {
+        match self {
+            Self::Running(running) => running.revoke(id).await,
+            Self::Stopped(stopped) => stopped.revoke(id).await,
+        }
+    }
+}
+
+fn fields(view: &TokenView) -> String {
+    let queues = view.queues.as_ref().map_or_else(|| "every queue".to_owned(), |queues| queues.join(" "));
+    let rows = [
+        ("id", view.id.clone()),
+        ("name", view.name.clone()),
+        ("tenant", view.tenant.clone()),
+        ("scopes", view.scopes.join(" ")),
+        ("queues", queues),
+    ];
+    output::table(&[], rows.map(|(name, value)| [name.to_owned(), value]))
+}
+
+fn table(list: &TokenList) -> String {
+    let rows = list.value.iter().map(|view| {
+        let state = if view.revoked { "revoked" } else { "valid" };
+        [
+            view.id.clone(),
+            view.name.clone(),
+            view.tenant.clone(),
+            view.scopes.join(" "),
+            view.queues.as_ref().map(|queues| queues.join(" ")).unwrap_or_default(),
+            view.created_date_time.clone(),
+            state.to_owned(),
+        ]
+    });
+    output::table(&["ID", "NAME", "TENANT", "SCOPES", "QUEUES", "CREATED", "STATE"], rows)
+}

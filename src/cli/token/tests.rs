@@ -1,0 +1,120 @@
+use std::sync::{Arc, Mutex};
+
+use super::super::fake::{self, Asked};
+use super::*;
+use crate::auth::{Keys, Token as Secret, admin};
+use crate::operation::Timestamp;
+use crate::store::clock::Machine;
+use crate::store::memory;
+
+fn request() -> TokenRequest {
+    TokenRequest {
+        name: "ci".to_owned(),
+        tenant: Some("acme".to_owned()),
+        scopes: vec!["Operation.Read".to_owned()],
+        queues: None,
+    }
+}
+
+async fn made_listed_and_revoked(mut door: Door) {
+    let made = door.make(&request()).await.unwrap();
+    assert_eq!(Secret::parse(&made.token).unwrap().id(), made.view.id);
+    assert_eq!(door.list().await.unwrap().value, std::slice::from_ref(&made.view));
+    door.revoke(&made.view.id).await.unwrap();
+    assert!(door.list().await.unwrap().value[0].revoked);
+    assert_eq!(door.revoke("nobody").await.unwrap_err().exit, Exit::NotFound);
+    let refused = door.make(&TokenRequest { name: "a\nb".to_owned(), ..request() }).await.unwrap_err();
+    assert_eq!(refused.exit, Exit::Usage);
+    assert!(refused.message.contains("name"), "{}", refused.message);
+}
+
+/// A server as the tests need it: what it keeps is in memory.
+fn serve(path: &Path) {
+    let keys = Mutex::new(Keys::default());
+    let error = |status, message: &str| {
+        (status, serde_json::json!({ "error": { "code": "c", "message": message } }).to_string())
+    };
+    fake::on_unix(path, move |asked: Asked| {
+        let keys = keys.lock().unwrap();
+        match asked.what.split_once("/tokens").unwrap() {
+            ("POST ", "") => {
+                let request = serde_json::from_str(&asked.body).unwrap();
+                match admin::make(&request, Timestamp::wall()) {
+                    Ok((credential, made)) => {
+                        keys.put(credential);
+                        (201, serde_json::to_string(&made).unwrap())
+                    }
+                    Err(refused) => error(400, &refused.to_string()),
+                }
+            }
+            ("GET ", "") => {
+                let credentials = keys.credentials();
+                let list = admin::list(credentials.iter().map(AsRef::as_ref));
+                (200, serde_json::to_string(&list).unwrap())
+            }
+            ("DELETE ", id) => match keys.get(&id[1..]) {
+                Some(credential) => {
+                    keys.put(admin::revoke(&credential));
+                    (204, String::new())
+                }
+                None => error(404, "there is none"),
+            },
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_running_server_is_asked_through_its_socket() {
+    let data = tempfile::tempdir().unwrap();
+    assert!(Running::connect(data.path()).await.unwrap().is_none());
+    serve(&data.path().join("longrun.sock"));
+    let door = Door::to(data.path()).await.unwrap();
+    assert!(door.describe(data.path()).starts_with("the running server of /"));
+    made_listed_and_revoked(door).await;
+}
+
+#[tokio::test]
+async fn the_store_of_a_stopped_server_is_opened_itself() {
+    let (store, reader) = memory::open(Arc::new(Machine::default()));
+    made_listed_and_revoked(Door::Stopped(Stopped::of(store, reader))).await;
+}
+
+#[tokio::test]
+async fn a_socket_that_a_killed_server_left_behind_is_no_server() {
+    let data = tempfile::tempdir().unwrap();
+    drop(std::os::unix::net::UnixListener::bind(data.path().join("longrun.sock")).unwrap());
+    assert!(Running::connect(data.path()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_list_of_a_directory_that_is_not_there_makes_none() {
+    let data = tempfile::tempdir().unwrap().path().join("none");
+    let place = || Place { data: data.clone() };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut output = Output::of_test(&mut out, &mut err, false);
+    let listed = List { place: place() }.run(&mut output).await.unwrap_err();
+    let revoked = Revoke { id: "a".to_owned(), place: place() }.run(&mut output).await.unwrap_err();
+    assert_eq!((listed.exit, revoked.exit), (Exit::Usage, Exit::Usage));
+    assert!(!data.exists());
+}
+
+#[tokio::test]
+async fn a_whole_token_is_not_taken_for_its_id() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut output = Output::of_test(&mut out, &mut err, false);
+    let whole = Secret::fresh().unwrap().reveal();
+    let place = Place { data: data.path().to_owned() };
+    let failure = Revoke { id: whole.clone(), place }.run(&mut output).await.unwrap_err();
+    assert!(failure.exit == Exit::Usage && !failure.message.contains(&whole), "{}", failure.message);
+}
+
+#[test]
+fn the_token_stands_alone_in_its_line_and_lists_have_none() {
+    let (credential, made) = admin::make(&request(), Timestamp::MIN).unwrap();
+    let shown = table(&admin::list([&credential]));
+    assert!(shown.starts_with("ID ") && shown.contains("acme") && shown.contains("valid"), "{shown}");
+    assert!(!shown.contains(&made.token));
+    assert!(fields(&made.view).contains("queues  every queue"));
+}

@@ -1,0 +1,103 @@
+//! How an operation looks to a person.
+
+use longrun_sdk::wire::{Json, Operation};
+
+use super::output;
+
+/// Characters of a payload that a table shows; `--json` shows all.
+const PAYLOAD_CHARS: usize = 400;
+
+/// The operation in one line.
+pub(super) fn line(operation: &Operation) -> String {
+    let mut words = vec![operation.id.to_string(), operation.status.to_string()];
+    words.extend(operation.percent_complete.map(|percent| format!("{percent} %")));
+    words.extend(operation.status_detail.clone());
+    words.extend(operation.waiting.as_ref().map(|waiting| waiting.message.clone()));
+    words.join("  ")
+}
+
+/// The operation, a field a line; fields without a value are left out.
+pub(super) fn table(operation: &Operation) -> String {
+    let text = |value: &Option<String>| value.clone();
+    let labels = operation.labels.iter().flatten().map(|(name, value)| format!("{name}={value}"));
+    let labels: Vec<String> = labels.collect();
+    let attempts = operation.attempts_count.map(|count| match operation.max_attempts {
+        Some(max) => format!("{count} of {max}"),
+        None => count.to_string(),
+    });
+    let error = operation.error.as_ref();
+    let fields = [
+        ("id", Some(operation.id.to_string())),
+        ("status", Some(operation.status.to_string())),
+        ("operation type", text(&operation.operation_type)),
+        ("queue", text(&operation.queue).filter(|_| operation.is_external != Some(true))),
+        ("external", operation.is_external.filter(|external| *external).map(|_| "yes".to_owned())),
+        ("progress", operation.percent_complete.map(|percent| format!("{percent} %"))),
+        ("detail", text(&operation.status_detail)),
+        ("waiting", operation.waiting.as_ref().map(|waiting| waiting.message.clone())),
+        ("cancel requested", operation.cancel_requested.filter(|asked| *asked).map(|_| "yes".to_owned())),
+        ("created", text(&operation.created_date_time)),
+        ("last action", text(&operation.last_action_date_time)),
+        ("starts at", text(&operation.start_date_time)),
+        ("expires at", text(&operation.expiration_date_time)),
+        ("started", text(&operation.started_date_time)),
+        ("ended", text(&operation.completed_date_time)),
+        ("attempts", attempts),
+        (
+            "priority",
+            operation.priority.filter(|priority| *priority != 0).map(|priority| priority.to_string()),
+        ),
+        ("labels", Some(labels.join(" ")).filter(|labels| !labels.is_empty())),
+        ("input", operation.input.as_ref().map(payload)),
+        ("result", operation.result.as_ref().map(payload)),
+        ("result at", text(&operation.resource_location)),
+        ("error", error.map(|error| format!("{}: {}", error.code, error.message))),
+    ];
+    let rows = fields.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?]));
+    output::table(&[], rows)
+}
+
+fn payload(json: &Json) -> String {
+    let text = json.get();
+    match text.char_indices().nth(PAYLOAD_CHARS) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(json: &str) -> Operation {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_table_shows_what_there_is() {
+        let shown = table(&operation(
+            r#"{"id":"7986a22f-a22f-7986-2fa2-86792fa28679","status":"Failed","queue":"media","attemptsCount":3,
+                "maxAttempts":3,"labels":{"a":"b\n"},"error":{"code":"upstream","message":"no answer"}}"#,
+        ));
+        for line in ["status    Failed", "queue     media", "attempts  3 of 3", "labels    a=b\\n"] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        assert!(shown.contains("error     upstream: no answer") && !shown.contains("result"), "{shown}");
+    }
+
+    #[test]
+    fn a_line_tells_how_far_it_is() {
+        let shown = line(&operation(
+            r#"{"id":"7986a22f-a22f-7986-2fa2-86792fa28679","status":"Running","percentComplete":40,
+                "statusDetail":"page 4"}"#,
+        ));
+        assert_eq!(shown, "7986a22f-a22f-7986-2fa2-86792fa28679  Running  40 %  page 4");
+    }
+
+    #[test]
+    fn a_large_payload_is_cut() {
+        let long = format!("\"{}\"", "é".repeat(1000));
+        let json: Json = serde_json::value::RawValue::from_string(long).unwrap().into();
+        assert_eq!(payload(&json).chars().count(), PAYLOAD_CHARS + 1);
+    }
+}
