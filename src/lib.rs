@@ -1,6 +1,7 @@
 //! Longrun tracks long-running operations.
 
 pub mod auth;
+pub mod http;
 pub mod limits;
 pub mod operation;
 pub mod settings;
