@@ -10,6 +10,8 @@ pub const LABELS_MAX: usize = 16;
 pub const LABEL_CHARS_MAX: usize = 256;
 /// Bytes of an `Idempotency-Key`: it stands in a unique index.
 pub const KEY_BYTES_MAX: usize = 255;
+/// Bytes of a `client-request-id` that is echoed: a UUID and room; it stands in logs.
+pub const CLIENT_REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Bytes of a request's body: an operation with the largest input and labels, and room.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -27,6 +29,8 @@ pub const DETAIL_CHARS_MAX: usize = 1024;
 pub const URL_BYTES_MAX: usize = 2048;
 /// Depth of JSON: beyond it no person wrote it.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Depth of JSON that is read at all, where a part that is too deep is refused for itself and its neighbours are not.
+pub const JSON_DEPTH_READ_MAX: usize = 1024;
 /// Bytes of a payload that stay in the operation's own row; larger ones stand apart, written once.
 pub const INLINE_BYTES_MAX: usize = 1 << 10;
 
@@ -61,6 +65,8 @@ pub const CLAIM_INPUT_BYTES_MAX: usize = 4 << 20;
 pub const REPORTS_MAX: usize = 1000;
 /// Seconds that a request with `Prefer: wait` may wait.
 pub const WAIT_SECONDS_MAX: u32 = 60;
+/// Seconds of a `Retry-After`: what a poller without one would wait.
+pub const RETRY_AFTER_SECONDS_MAX: u32 = 30;
 /// How long a worker has to end after a cancel request: its lease goes on no longer.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(30);
 /// How long leases rest after an outage at most, so that live workers speak first.
