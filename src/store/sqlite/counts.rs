@@ -1,0 +1,85 @@
+//! How many operations stand where: kept by the commits that move them, so that nobody ever counts.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::codes;
+use super::error::Result;
+use super::row::{Binder, Fields, name};
+use crate::operation::{QueueName, Status, TenantId, Timestamp};
+use crate::store::QueueDepth;
+use crate::store::turn::{Touched, count_deltas};
+
+const ADD: &str = "INSERT INTO counter (tenant, queue, status, held, external, n) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET n = n + excluded.n";
+const OF_TENANT: &str = "SELECT queue, status, held, n FROM counter \
+     WHERE tenant = ?1 AND external = 0 AND n <> 0";
+const LANES: &str = "SELECT id FROM lane WHERE tenant = ?1 AND queue = ?2";
+/// The first rank of a lane beyond an urgency. Of one urgency the first is the oldest.
+const OLDEST: &str = "SELECT urgency, ready_at FROM operation \
+     WHERE lane = ?1 AND status = 0 AND hold = 0 AND urgency > ?2 ORDER BY urgency, ready_at LIMIT 1";
+
+pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<()> {
+    let deltas = count_deltas(operations);
+    if deltas.is_empty() {
+        return Ok(());
+    }
+    let mut add = connection.prepare_cached(ADD)?;
+    for (key, delta) in deltas {
+        let mut row = Binder::of(&mut add);
+        row.put(key.tenant.as_str())?.put(key.queue.as_str())?.put(codes::status(key.status))?;
+        row.put(key.held)?.put(key.external)?.put(delta)?;
+        row.run()?;
+    }
+    Ok(())
+}
+
+/// The queues of a tenant that hold anything, by name.
+pub(super) fn queues(connection: &Connection, tenant: &TenantId) -> Result<Vec<QueueDepth>> {
+    let mut depths: BTreeMap<QueueName, QueueDepth> = BTreeMap::new();
+    let mut statement = connection.prepare_cached(OF_TENANT)?;
+    let mut rows = statement.query([tenant.as_str()])?;
+    while let Some(row) = rows.next()? {
+        let mut fields = Fields::of(row);
+        let queue = name(fields.text()?)?;
+        let (status, held) = (fields.status()?, fields.flag()?);
+        let n: u64 = fields.small()?;
+        let depth = depths.entry(queue.clone()).or_insert_with(|| empty(queue));
+        let counted = match status {
+            Status::NotStarted if held => &mut depth.held,
+            Status::NotStarted => &mut depth.ready,
+            Status::Running => &mut depth.running,
+            Status::Completed => &mut depth.completed,
+            Status::Failed => &mut depth.failed,
+        };
+        *counted += n;
+    }
+    let mut depths: Vec<QueueDepth> = depths.into_values().collect();
+    for depth in depths.iter_mut().filter(|depth| depth.ready > 0) {
+        depth.oldest_ready = oldest(connection, tenant, &depth.queue)?;
+    }
+    Ok(depths)
+}
+
+fn empty(queue: QueueName) -> QueueDepth {
+    QueueDepth { queue, ready: 0, held: 0, running: 0, completed: 0, failed: 0, oldest_ready: None }
+}
+
+fn oldest(connection: &Connection, tenant: &TenantId, queue: &QueueName) -> Result<Option<Timestamp>> {
+    let mut lanes = connection.prepare_cached(LANES)?;
+    let mut next = connection.prepare_cached(OLDEST)?;
+    let mut oldest: Option<Timestamp> = None;
+    let mut rows = lanes.query((tenant.as_str(), queue.as_str()))?;
+    while let Some(row) = rows.next()? {
+        let lane: i64 = row.get(0)?;
+        let mut urgency = i64::MIN;
+        while let Some(row) = next.query((lane, urgency))?.next()? {
+            let mut fields = Fields::of(row);
+            urgency = fields.int()?;
+            let ready_at = fields.time()?;
+            oldest = Some(oldest.map_or(ready_at, |oldest| oldest.min(ready_at)));
+        }
+    }
+    Ok(oldest)
+}

@@ -1,0 +1,262 @@
+//! The leases, resident: bounded by running work, read once at start, and changed only after a commit. So the table needs
+//! no index, and finding what is due or held under a claim reads nothing.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::{Connection, Row};
+
+use super::error::{Fault, Result};
+use super::row::{Binder, Fields};
+use crate::limits;
+use crate::operation::{ClaimId, Lease, LeaseToken, Progress, Seq, TenantId, Timestamp, WorkerId};
+use crate::store::turn::Touched;
+
+const ALL: &str = "SELECT lease.seq, operation.tenant, lease.token, until, seconds, own, worker, claim, cap, \
+     pending_until, pending_percent, pending_detail FROM lease JOIN operation USING (seq)";
+const ADD: &str = "INSERT INTO lease (seq, token, until, seconds, own, worker, claim, cap, pending_until, \
+     pending_percent, pending_detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const MOVE: &str = "UPDATE lease SET until = ?1, cap = ?2, pending_until = ?3, pending_percent = ?4, \
+     pending_detail = ?5 WHERE seq = ?6 AND token = ?7";
+const END: &str = "DELETE FROM lease WHERE seq = ?1 AND token = ?2";
+/// The lease of one operation, for the reading half.
+const OF: &str = "SELECT token, until, seconds, own, worker, claim, cap, pending_until, pending_percent, \
+     pending_detail FROM lease WHERE seq = ?1";
+const RESUME: &str = "UPDATE lease SET until = min(until, ?1 + seconds * 10000000)";
+const END_OWN: &str = "UPDATE lease SET until = ?1 WHERE own = 1";
+/// Named `max`, but for a lease that ends later nothing changes.
+const REST: &str = "UPDATE lease SET until = ?1 + min(seconds, ?2) * 10000000 \
+     WHERE until < ?1 + min(seconds, ?2) * 10000000 AND (own = 0 OR ?3)";
+
+struct Held {
+    tenant: TenantId,
+    lease: Lease,
+}
+
+type ClaimKey = (TenantId, WorkerId, ClaimId);
+
+/// All leases of the file.
+#[derive(Default)]
+pub(super) struct Leases {
+    held: HashMap<Seq, Held>,
+    due: BTreeSet<(Timestamp, Seq)>,
+    claims: HashMap<ClaimKey, Vec<Seq>>,
+    /// As they were before the open turn let them rest.
+    rested: Vec<(Seq, Lease)>,
+}
+
+impl Leases {
+    /// What a start does to them: none lasts longer than it was asked for (the clock may have stood apart), those of the
+    /// last process's own tasks end at once, and the others rest, so that live workers speak first.
+    pub(super) fn resume(connection: &Connection, now: Timestamp) -> Result<()> {
+        connection.execute(RESUME, [now.ticks()])?;
+        connection.execute(END_OWN, [now.ticks()])?;
+        connection.execute(REST, (now.ticks(), limits::LEASE_REST_SECONDS_MAX, false))?;
+        Ok(())
+    }
+
+    /// Reads them all.
+    pub(super) fn load(connection: &Connection) -> Result<Self> {
+        let mut leases = Self::default();
+        let mut statement = connection.prepare(ALL)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let mut fields = Fields::of(row);
+            let seq = Seq(fields.int()?);
+            let tenant =
+                TenantId::parse(fields.text()?).map_err(|_| Fault::Damaged("a tenant's name is none"))?;
+            leases.insert(seq, tenant, read(&mut fields)?);
+        }
+        Ok(leases)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// The lease of an operation.
+    pub(super) fn get(&self, seq: Seq) -> Result<Lease> {
+        let held = self.held.get(&seq).ok_or(Fault::Damaged("a running operation has no lease"))?;
+        Ok(held.lease.clone())
+    }
+
+    /// Those still held under a claim, in order of arrival.
+    pub(super) fn under(&self, claim: &ClaimKey) -> &[Seq] {
+        self.claims.get(claim).map_or(&[], Vec::as_slice)
+    }
+
+    /// When the first of them is due.
+    pub(super) fn first_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Those due by now, at most so many.
+    pub(super) fn due(&self, now: Timestamp, limit: usize) -> impl Iterator<Item = Seq> {
+        self.due.iter().take_while(move |(due, _)| *due <= now).take(limit).map(|(_, seq)| *seq)
+    }
+
+    /// An outage is over: nothing ends for a while. Written in the open turn; [`Leases::undo`] takes it back.
+    pub(super) fn rest(&mut self, connection: &Connection, now: Timestamp) -> Result<()> {
+        let rests = |lease: &Lease| now.plus_seconds(lease.seconds.min(limits::LEASE_REST_SECONDS_MAX));
+        let short: Vec<Seq> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.lease.until < rests(&held.lease))
+            .map(|(seq, _)| *seq)
+            .collect();
+        if short.is_empty() {
+            return Ok(());
+        }
+        connection.prepare_cached(REST)?.execute((now.ticks(), limits::LEASE_REST_SECONDS_MAX, true))?;
+        for seq in short {
+            let before = self.get(seq)?;
+            let lease = Lease { until: rests(&before), ..before.clone() };
+            self.replace(seq, lease);
+            self.rested.push((seq, before));
+        }
+        Ok(())
+    }
+
+    /// Whether the open turn has written any.
+    pub(super) fn wrote(&self) -> bool {
+        !self.rested.is_empty()
+    }
+
+    /// The turn was rolled back.
+    pub(super) fn undo(&mut self) {
+        for (seq, lease) in std::mem::take(&mut self.rested) {
+            self.replace(seq, lease);
+        }
+    }
+
+    /// The turn is durable.
+    pub(super) fn settle(&mut self, operations: &[Touched]) {
+        self.rested.clear();
+        for touched in operations {
+            let before = touched.before.as_ref().and_then(|before| before.lease());
+            let after = touched.after.as_ref().and_then(|after| after.lease());
+            let Some(seq) = touched.seq() else { continue };
+            match (before, after, &touched.after) {
+                (Some(before), Some(after), _) if before.token == after.token => {
+                    if before != after {
+                        self.replace(seq, after.clone());
+                    }
+                }
+                (before, after, operation) => {
+                    if before.is_some() {
+                        self.remove(seq);
+                    }
+                    if let (Some(lease), Some(operation)) = (after, operation) {
+                        self.insert(seq, operation.tenant().clone(), lease.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, seq: Seq, tenant: TenantId, lease: Lease) {
+        self.due.insert((lease.due(), seq));
+        let key = (tenant.clone(), lease.worker.clone(), lease.claim.clone());
+        self.claims.entry(key).or_default().push(seq);
+        self.held.insert(seq, Held { tenant, lease });
+    }
+
+    /// The same lease, with another end.
+    fn replace(&mut self, seq: Seq, lease: Lease) {
+        let Some(held) = self.held.get_mut(&seq) else { return };
+        if held.lease.due() != lease.due() {
+            self.due.remove(&(held.lease.due(), seq));
+            self.due.insert((lease.due(), seq));
+        }
+        held.lease = lease;
+    }
+
+    fn remove(&mut self, seq: Seq) {
+        let Some(Held { tenant, lease }) = self.held.remove(&seq) else { return };
+        self.due.remove(&(lease.due(), seq));
+        let key = (tenant, lease.worker, lease.claim);
+        if let Some(under) = self.claims.get_mut(&key) {
+            under.retain(|held| *held != seq);
+            if under.is_empty() {
+                self.claims.remove(&key);
+            }
+        }
+    }
+}
+
+/// Writes what a turn did to the leases.
+pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<()> {
+    let mut add = connection.prepare_cached(ADD)?;
+    let mut change = connection.prepare_cached(MOVE)?;
+    let mut end = connection.prepare_cached(END)?;
+    for touched in operations {
+        let before = touched.before.as_ref().and_then(|before| before.lease());
+        let after = touched.after.as_ref().and_then(|after| after.lease());
+        let Some(seq) = touched.seq() else { continue };
+        match (before, after) {
+            (Some(before), Some(after)) if before.token == after.token => {
+                if before != after {
+                    let mut row = Binder::of(&mut change);
+                    row.time(after.until)?;
+                    bind_rest(&mut row, after)?.put(seq.0)?.put(after.token.0)?;
+                    guarded(row.run()?, seq)?;
+                }
+            }
+            (before, after) => {
+                if let Some(before) = before {
+                    let mut row = Binder::of(&mut end);
+                    row.put(seq.0)?.put(before.token.0)?;
+                    guarded(row.run()?, seq)?;
+                }
+                if let Some(after) = after {
+                    let mut row = Binder::of(&mut add);
+                    row.put(seq.0)?.put(after.token.0)?.time(after.until)?.put(after.seconds)?;
+                    row.put(after.own)?.put(after.worker.as_str())?.put(after.claim.as_str())?;
+                    bind_rest(&mut row, after)?;
+                    row.run()?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn guarded(rows: usize, seq: Seq) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Fault::Guard(seq.0)) }
+}
+
+/// The columns that a heartbeat may move, after `until`.
+fn bind_rest<'b, 's, 'c>(row: &'b mut Binder<'s, 'c>, lease: &Lease) -> Result<&'b mut Binder<'s, 'c>> {
+    let (progress, until) = match &lease.pending {
+        Some((progress, until)) => (Some(progress), Some(*until)),
+        None => (None, None),
+    };
+    row.maybe_time(lease.cap)?
+        .maybe_time(until)?
+        .put(progress.and_then(|progress| progress.percent))?
+        .put(progress.and_then(|progress| progress.detail.as_deref()))
+}
+
+/// The lease of one operation, for the reading half.
+pub(super) fn of(connection: &Connection, seq: Seq) -> Result<Lease> {
+    let mut statement = connection.prepare_cached(OF)?;
+    let mut rows = statement.query([seq.0])?;
+    let row: &Row<'_> = rows.next()?.ok_or(Fault::Damaged("a running operation has no lease"))?;
+    read(&mut Fields::of(row))
+}
+
+/// The columns from `token` on.
+fn read(fields: &mut Fields<'_>) -> Result<Lease> {
+    let tag = |text: &str| WorkerId::parse(text).map_err(|_| Fault::Damaged("a worker's name is none"));
+    let token = LeaseToken(fields.int()?);
+    let until = fields.time()?;
+    let seconds = fields.small()?;
+    let own = fields.flag()?;
+    let worker = tag(fields.text()?)?;
+    let claim: ClaimId = tag(fields.text()?)?;
+    let cap = fields.maybe_time()?;
+    let window_end = fields.maybe_time()?;
+    let progress =
+        Progress { percent: fields.maybe_small()?, detail: fields.maybe_text()?.map(std::sync::Arc::from) };
+    let pending = window_end.map(|end| (progress, end));
+    Ok(Lease { token, worker, claim, own, seconds, until, cap, pending })
+}

@@ -1,0 +1,146 @@
+//! What a turn needs to know: the operations that are named by id, by key or by claim.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use rusqlite::{Connection, Row, Statement};
+
+use super::Resident;
+use super::claim::Heads;
+use super::error::Result;
+use super::row::{self, Fields};
+use crate::operation::{Operation, Seq, Timestamp};
+use crate::store::turn::{Touches, WorkingSet};
+
+static BY_SEQ: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::OPERATION));
+static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM operation WHERE tenant = ?1 AND id = ?2", row::OPERATION));
+static BY_KEY: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM operation WHERE tenant = ?1 AND key = ?2", row::OPERATION));
+
+/// Begins the turn's transaction, once.
+pub(super) fn open(connection: &Connection) -> Result<()> {
+    if connection.is_autocommit() {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    }
+    Ok(())
+}
+
+/// Loads one turn. The transaction begins with the first thing that has to be read: a turn that needs nothing of the
+/// file costs nothing.
+pub(super) struct Loading<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) resident: &'a mut Resident,
+    pub(super) set: WorkingSet,
+}
+
+impl<'a> Loading<'a> {
+    pub(super) fn new(connection: &'a Connection, resident: &'a mut Resident, now: Timestamp) -> Self {
+        let set = WorkingSet {
+            now,
+            first_seq: Seq(resident.next_seq),
+            operations: HashMap::new(),
+            by_id: HashMap::new(),
+            by_key: HashMap::new(),
+            by_claim: HashMap::new(),
+            ready: Vec::new(),
+            due: Vec::new(),
+        };
+        Self { connection, resident, set }
+    }
+
+    pub(super) fn all(mut self, touches: &Touches) -> Result<WorkingSet> {
+        if touches.rest_leases && !self.resident.leases.is_empty() {
+            open(self.connection)?;
+            self.resident.leases.rest(self.connection, self.set.now)?;
+        }
+        self.named(touches)?;
+        self.keyed(touches)?;
+        self.claimed(touches)?;
+        self.wanted(touches)?;
+        self.due(touches.due)?;
+        Ok(self.set)
+    }
+
+    fn named(&mut self, touches: &Touches) -> Result<()> {
+        if touches.ids.is_empty() {
+            return Ok(());
+        }
+        open(self.connection)?;
+        let mut statement = self.connection.prepare_cached(&BY_ID)?;
+        for named in &touches.ids {
+            let bound = (named.0.as_str(), named.1.0.as_bytes().as_slice());
+            if let Some(seq) = self.fetch(&mut statement, bound)? {
+                self.set.by_id.insert(named.clone(), seq);
+            }
+        }
+        Ok(())
+    }
+
+    fn keyed(&mut self, touches: &Touches) -> Result<()> {
+        if touches.keys.is_empty() {
+            return Ok(());
+        }
+        open(self.connection)?;
+        let mut statement = self.connection.prepare_cached(&BY_KEY)?;
+        for keyed in &touches.keys {
+            if let Some(seq) = self.fetch(&mut statement, (keyed.0.as_str(), &*keyed.1))? {
+                self.set.by_key.insert(keyed.clone(), seq);
+            }
+        }
+        Ok(())
+    }
+
+    fn claimed(&mut self, touches: &Touches) -> Result<()> {
+        for claim in &touches.claims {
+            let held = self.resident.leases.under(claim).to_vec();
+            if !held.is_empty() {
+                self.numbered(&held)?;
+                self.set.by_claim.insert(claim.clone(), held);
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted(&mut self, touches: &Touches) -> Result<()> {
+        let mut heads = Heads::default();
+        for want in &touches.wants {
+            let taken = heads.take(self.connection, &mut self.resident.lanes, want)?;
+            self.numbered(&taken)?;
+            self.set.ready.push(taken);
+        }
+        Ok(())
+    }
+
+    /// Loads those not loaded yet.
+    pub(super) fn numbered(&mut self, operations: &[Seq]) -> Result<()> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        open(self.connection)?;
+        let mut statement = self.connection.prepare_cached(&BY_SEQ)?;
+        for seq in operations {
+            if !self.set.operations.contains_key(seq) {
+                self.fetch(&mut statement, [seq.0])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch(&mut self, statement: &mut Statement<'_>, bound: impl rusqlite::Params) -> Result<Option<Seq>> {
+        let mut rows = statement.query(bound)?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let (seq, operation) = decode(row, self.resident)?;
+        self.set.operations.entry(seq).or_insert_with(|| Arc::new(operation));
+        Ok(Some(seq))
+    }
+}
+
+fn decode(row: &Row<'_>, resident: &Resident) -> Result<(Seq, Operation)> {
+    let mut fields = Fields::of(row);
+    let seq = Seq(fields.int()?);
+    let lane = resident.lanes.get(fields.int()?)?;
+    let operation = row::operation(&mut fields, seq, lane, || resident.leases.get(seq))?;
+    Ok((seq, operation))
+}

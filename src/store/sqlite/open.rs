@@ -1,0 +1,206 @@
+//! From a directory to a store that may be read: held, recovered, copied back, brought to the latest schema.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{Fault, Health, OpenError, Result};
+use super::lanes::Lanes;
+use super::leases::Leases;
+use super::migrate::{self, SCHEMA};
+use super::reader::SqliteReader;
+use super::registry::Meta;
+use super::space::Space;
+use super::wal::{self, Log};
+use super::{Resident, SqliteStore, due};
+use crate::operation::Timestamp;
+use crate::store::clock::{Clock, TimeSource};
+
+/// The database.
+pub(super) const FILE: &str = "longrun.db";
+/// Held for the life of the store.
+const LOCK: &str = "longrun.lock";
+/// How long a statement waits for a program that looks at the file.
+const BUSY: Duration = Duration::from_millis(250);
+/// KiB of pages that the writer keeps.
+const WRITER_CACHE_KIB: i64 = 32 << 10;
+/// KiB of pages that each of the other connections keeps.
+const OTHER_CACHE_KIB: i64 = 2 << 10;
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 128;
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Where its files are; made when it is not there.
+    pub directory: PathBuf,
+    /// With less than this left on the disk there is no room for new work.
+    pub min_free_bytes: u64,
+    /// Where its clock reads from.
+    pub time: Arc<dyn TimeSource>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Options")
+            .field("directory", &self.directory)
+            .field("min_free_bytes", &self.min_free_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the store of a directory, or makes it. Its two halves share one clock.
+pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteReader>), OpenError> {
+    let Options { directory, min_free_bytes, time } = options;
+    make(&directory)?;
+    let lock = hold(&directory)?;
+    let space = Space::open(&directory, min_free_bytes);
+    let file = directory.join(FILE);
+    let refuse = |fault: Fault| refusal(&fault, &directory, &file);
+
+    let mut writer = connection(&file, OpenFlags::default(), WRITER_CACHE_KIB).map_err(refuse)?;
+    settle(&writer, &file).map_err(refuse)?;
+    migrate::migrate(&mut writer, &file, SCHEMA)?;
+    let (resident, clock, epoch) = resume(&mut writer, time).map_err(refuse)?;
+
+    let health = Arc::new(Health::default());
+    let copier = connection(&file, OpenFlags::default(), OTHER_CACHE_KIB).map_err(refuse)?;
+    let log = Log::watch(&mut writer, copier, health.clone()).map_err(refuse)?;
+    let reader = SqliteReader::open(file.clone(), clock.clone(), epoch).map_err(refuse)?;
+    sync(&directory).map_err(|error| refuse(error.into()))?;
+    let store = SqliteStore { log, writer, resident, clock, space, health, epoch, _lock: lock };
+    Ok((store, Arc::new(reader)))
+}
+
+/// Users' data is in it: for this user only.
+fn make(directory: &Path) -> std::result::Result<(), OpenError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .and_then(|()| directory.parent().map_or(Ok(()), |parent| sync_if_named(parent)))
+        .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })
+}
+
+fn sync_if_named(directory: &Path) -> std::io::Result<()> {
+    if directory.as_os_str().is_empty() { sync(Path::new(".")) } else { sync(directory) }
+}
+
+/// Makes the names in it durable.
+fn sync(directory: &Path) -> std::io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
+    let io = |error: std::io::Error| OpenError::Io {
+        directory: directory.to_owned(),
+        what: format!("its lock file: {error}"),
+    };
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK)).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: directory.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+fn refusal(fault: &Fault, directory: &Path, file: &Path) -> OpenError {
+    if fault.is_damage() {
+        OpenError::Corrupt { file: file.to_owned(), what: fault.to_string() }
+    } else {
+        OpenError::Io { directory: directory.to_owned(), what: fault.to_string() }
+    }
+}
+
+/// A connection that only reads.
+pub(super) fn reading(file: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    connection(file, flags, OTHER_CACHE_KIB)
+}
+
+fn connection(file: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> {
+    let connection = Connection::open_with_flags(file, flags - OpenFlags::SQLITE_OPEN_URI)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch(&format!(
+        "PRAGMA locking_mode = NORMAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; \
+         PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1; PRAGMA foreign_keys = 0; \
+         PRAGMA mmap_size = 0; PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; \
+         PRAGMA journal_size_limit = {};",
+        wal::LONGEST_BYTES
+    ))?;
+    Ok(connection)
+}
+
+/// Before anybody reads: what was recovered from the log is synced into the file. It may have come from the page cache,
+/// be shown, and vanish in a power cut a second later.
+pub(super) fn settle(writer: &Connection, file: &Path) -> Result<()> {
+    writer.pragma_update(None, "page_size", wal::PAGE_BYTES)?;
+    let mode: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        let what = format!("SQLite keeps its journal as {mode} there, not as a write-ahead log");
+        return Err(Fault::File(std::io::Error::other(what)));
+    }
+    writer.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)?;
+    let number = |pragma| writer.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let said = number("page_count")? * number("page_size")?;
+    if fs::metadata(file)?.len() < said.unsigned_abs() {
+        return Err(Fault::Damaged("it is shorter than its own header says"));
+    }
+    Ok(())
+}
+
+/// Reads what is kept in memory, and does to the leases what a start does.
+fn resume(writer: &mut Connection, time: Arc<dyn TimeSource>) -> Result<(Resident, Arc<Clock>, u32)> {
+    let transaction = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let epoch = epoch(&transaction)?;
+    let last_event = highest(&transaction, "SELECT at FROM event ORDER BY cursor DESC LIMIT 1")?;
+    let mark = Meta::ClockMark.get(&transaction)?.max(last_event).map(Timestamp::from_ticks);
+    let clock = Arc::new(Clock::new(time, mark));
+    let now = clock.now();
+    Meta::ClockMark.set(&transaction, now.ticks())?;
+    Leases::resume(&transaction, now)?;
+    let after = |highest: Option<i64>| highest.map_or(1, |highest| highest + 1);
+    let seq = after(highest(&transaction, "SELECT max(seq) FROM operation")?);
+    let cursor = after(highest(&transaction, "SELECT max(cursor) FROM event")?);
+    let resident = Resident {
+        lanes: Lanes::load(&transaction)?,
+        leases: Leases::load(&transaction)?,
+        wake: due::Wake::default(),
+        next_seq: Meta::NextSeq.get(&transaction)?.unwrap_or(1).max(seq),
+        next_cursor: Meta::NextCursor.get(&transaction)?.unwrap_or(1).max(cursor),
+        mark: now,
+    };
+    transaction.commit()?;
+    Ok((resident, clock, epoch))
+}
+
+fn highest(connection: &Connection, sql: &str) -> Result<Option<i64>> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    Ok(match rows.next()? {
+        Some(row) => row.get(0)?,
+        None => None,
+    })
+}
+
+/// 32 random bits, drawn when the file is made.
+fn epoch(connection: &Connection) -> Result<u32> {
+    if let Some(epoch) = Meta::Epoch.get(connection)? {
+        return u32::try_from(epoch).map_err(|_| Fault::Damaged("the epoch is no number of 32 bits"));
+    }
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| Fault::File(std::io::Error::other(error.to_string())))?;
+    let epoch = u32::from_le_bytes(bytes);
+    Meta::Epoch.set(connection, i64::from(epoch))?;
+    Ok(epoch)
+}

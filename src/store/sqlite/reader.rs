@@ -1,0 +1,219 @@
+//! The reading half: a few connections that only read, each call one short read transaction on a thread that may block.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::error::{Fault, Result};
+use super::lanes::{self, LaneId};
+use super::row::{self, Fields};
+use super::{counts, events, leases, open, payload, registry};
+use crate::operation::{
+    Attempt, Event, Lane, Operation, OperationId, Payload, Seq, State, TenantId, Timestamp,
+};
+use crate::store::clock::{Clock, ClockState};
+use crate::store::credential::Credential;
+use crate::store::turn::WorkerSeen;
+use crate::store::{AllTenants, Payloads, QueueDepth, Reader, StoreError};
+
+/// Reads that may go on at once.
+const CONNECTIONS: usize = 4;
+/// Events that one read transaction looks at, so that it stays short even where most are another tenant's.
+const EVENT_ROWS: usize = 2048;
+
+static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM operation WHERE tenant = ?1 AND id = ?2", row::OPERATION));
+const LANE: &str = "SELECT tenant, queue, operation_type FROM lane WHERE id = ?1";
+
+/// Reads the store. It shows only what is durable: SQLite shows a commit to other connections after its sync.
+#[derive(Debug)]
+pub struct SqliteReader {
+    inner: Arc<Inner>,
+    clock: Arc<Clock>,
+    epoch: u32,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    turns: Arc<Semaphore>,
+    /// Lanes seen so far. What a committed row names never changes, so each is read once.
+    lanes: RwLock<HashMap<LaneId, Arc<Lane>>>,
+}
+
+impl SqliteReader {
+    pub(super) fn open(file: PathBuf, clock: Arc<Clock>, epoch: u32) -> Result<Self> {
+        let idle = (0..CONNECTIONS).map(|_| open::reading(&file)).collect::<Result<Vec<_>>>()?;
+        let inner = Inner {
+            file,
+            idle: Mutex::new(idle),
+            turns: Arc::new(Semaphore::new(CONNECTIONS)),
+            lanes: RwLock::default(),
+        };
+        Ok(Self { inner: Arc::new(inner), clock, epoch })
+    }
+
+    /// Which history its cursors are of.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Reads on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Inner, &Connection) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, StoreError> {
+        let closed = |_| StoreError::Busy("the reader is closing".to_owned());
+        let turn = self.inner.turns.clone().acquire_owned().await.map_err(closed)?;
+        let inner = self.inner.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let idle = inner.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = match idle {
+                Some(connection) => connection,
+                // One was lost to a panic.
+                None => open::reading(&inner.file)?,
+            };
+            let outcome = read(&inner, &connection);
+            inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            outcome
+        });
+        match reading.await {
+            Ok(outcome) => outcome.map_err(StoreError::from),
+            Err(error) => Err(StoreError::Busy(error.to_string())),
+        }
+    }
+
+    /// The same, with everything it reads as of one moment.
+    async fn snapshot<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Inner, &Connection) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, StoreError> {
+        self.read(move |inner, connection| {
+            let moment = connection.unchecked_transaction()?;
+            read(inner, &moment)
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn lane(&self, connection: &Connection, id: LaneId) -> Result<Arc<Lane>> {
+        if let Some(lane) = self.lanes.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(lane.clone());
+        }
+        let mut statement = connection.prepare_cached(LANE)?;
+        let mut rows = statement.query([id])?;
+        let row = rows.next()?.ok_or(Fault::Damaged("a row is of no known lane"))?;
+        let lane = Arc::new(lanes::read(&mut Fields::of(row))?);
+        self.lanes.write().unwrap_or_else(PoisonError::into_inner).insert(id, lane.clone());
+        Ok(lane)
+    }
+
+    fn operation(
+        &self,
+        connection: &Connection,
+        tenant: &TenantId,
+        id: OperationId,
+    ) -> Result<Option<Operation>> {
+        let mut statement = connection.prepare_cached(&BY_ID)?;
+        let mut rows = statement.query((tenant.as_str(), id.0.as_bytes().as_slice()))?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let mut fields = Fields::of(row);
+        let seq = Seq(fields.int()?);
+        let lane = self.lane(connection, fields.int()?)?;
+        let mut operation = row::operation(&mut fields, seq, lane, || leases::of(connection, seq))?;
+        if let Some(Payload::Stored { .. }) = operation.spec.input {
+            let input = payload::input(connection, seq)?.map(Payload::Inline);
+            // Just made, so it is not copied.
+            Arc::make_mut(&mut operation.spec).input = input;
+        }
+        if let State::Completed { result: result @ Some(Payload::Stored { .. }), .. } = &mut operation.state {
+            *result = payload::result(connection, seq)?.map(Payload::Inline);
+        }
+        Ok(Some(operation))
+    }
+
+    fn events(
+        &self,
+        connection: &Connection,
+        tenant: &TenantId,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        let mut after = after;
+        while events.len() < limit {
+            let moment = connection.unchecked_transaction()?;
+            let mut mine = |id| Ok(Some(self.lane(&moment, id)?).filter(|lane| lane.tenant == *tenant));
+            let chunk = events::chunk(&moment, after, EVENT_ROWS, limit - events.len(), &mut mine)?;
+            events.extend(chunk.events);
+            after = chunk.last;
+            if chunk.ended {
+                break;
+            }
+        }
+        Ok(events)
+    }
+}
+
+#[async_trait]
+impl Reader for SqliteReader {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn clock(&self) -> ClockState {
+        self.clock.state()
+    }
+
+    async fn get(
+        &self,
+        tenant: &TenantId,
+        id: OperationId,
+    ) -> std::result::Result<Option<Operation>, StoreError> {
+        let tenant = tenant.clone();
+        self.snapshot(move |inner, connection| inner.operation(connection, &tenant, id)).await
+    }
+
+    async fn payloads(&self, operations: &[Seq]) -> std::result::Result<Vec<Payloads>, StoreError> {
+        let operations = operations.to_vec();
+        self.snapshot(move |_, connection| payload::payloads(connection, &operations)).await
+    }
+
+    async fn attempts(&self, operation: Seq) -> std::result::Result<Vec<Attempt>, StoreError> {
+        self.read(move |_, connection| registry::attempts(connection, operation)).await
+    }
+
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        after: i64,
+        limit: usize,
+    ) -> std::result::Result<Vec<Event>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |inner, connection| inner.events(connection, &tenant, after, limit)).await
+    }
+
+    async fn queues(&self, tenant: &TenantId) -> std::result::Result<Vec<QueueDepth>, StoreError> {
+        let tenant = tenant.clone();
+        self.snapshot(move |_, connection| counts::queues(connection, &tenant)).await
+    }
+
+    async fn workers(
+        &self,
+        _: AllTenants,
+        since: Timestamp,
+    ) -> std::result::Result<Vec<WorkerSeen>, StoreError> {
+        self.read(move |_, connection| registry::workers(connection, since)).await
+    }
+
+    async fn credentials(&self, _: AllTenants) -> std::result::Result<Vec<Credential>, StoreError> {
+        self.read(|_, connection| registry::credentials(connection)).await
+    }
+}

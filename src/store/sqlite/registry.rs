@@ -1,0 +1,183 @@
+//! The small tables: numbers that outlive the process, attempts, workers, credentials.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::codes;
+use super::error::{Fault, Result};
+use super::row::{self, Binder, Fields, name};
+use crate::operation::{Attempt, LeaseToken, Name, Seq, TenantId, Timestamp, WorkerId};
+use crate::store::credential::Credential;
+use crate::store::turn::{Changes, WorkerSeen};
+
+/// The numbers in `meta`.
+#[derive(Clone, Copy)]
+pub(super) enum Meta {
+    /// 32 random bits: which history this is.
+    Epoch,
+    /// The latest time the store has shown, give or take ten seconds.
+    ClockMark,
+    /// Numbers below it were given, though their rows may be gone.
+    NextSeq,
+    /// The same, of events.
+    NextCursor,
+}
+
+impl Meta {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::ClockMark => "clock_mark",
+            Self::NextSeq => "next_seq",
+            Self::NextCursor => "next_cursor",
+        }
+    }
+
+    pub(super) fn get(self, connection: &Connection) -> Result<Option<i64>> {
+        let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(statement.query_row([self.key()], |row| row.get(0)).optional()?)
+    }
+
+    pub(super) fn set(self, connection: &Connection, value: i64) -> Result<()> {
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+            .execute((self.key(), value))?;
+        Ok(())
+    }
+}
+
+const ADD_ATTEMPT: &str = "INSERT INTO attempt (seq, token, worker, started, ended, outcome, error) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const ATTEMPTS: &str = "SELECT token, worker, started, ended, outcome, error FROM attempt \
+     WHERE seq = ?1 ORDER BY token";
+const PUT_WORKER: &str = "INSERT OR REPLACE INTO worker (tenant, id, queues, operation_types, at) \
+     VALUES (?1, ?2, ?3, ?4, ?5)";
+const WORKERS: &str = "SELECT tenant, id, queues, operation_types, at FROM worker WHERE at >= ?1 \
+     ORDER BY tenant, id";
+const PUT_CREDENTIAL: &str = "INSERT OR REPLACE INTO credential \
+     (id, tenant, name, scopes, queues, hash, created, revoked) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const CREDENTIALS: &str = "SELECT id, tenant, name, scopes, queues, hash, created, revoked FROM credential \
+     ORDER BY id";
+
+/// Writes a turn's attempts, workers and credentials.
+pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
+    for attempt in &changes.attempts {
+        let deleted = |touched: &crate::store::turn::Touched| {
+            touched.after.is_none() && touched.seq().is_none_or(|seq| seq == attempt.seq)
+        };
+        if changes.operations.iter().any(deleted) {
+            continue;
+        }
+        let mut statement = connection.prepare_cached(ADD_ATTEMPT)?;
+        let mut row = Binder::of(&mut statement);
+        row.put(attempt.seq.0)?.put(attempt.token.0)?.put(attempt.worker.as_str())?;
+        row.time(attempt.started)?.time(attempt.ended)?.put(codes::outcome(attempt.outcome))?;
+        row.put(attempt.failure.as_ref().map(|failure| row::failure_text(failure)))?;
+        row.run()?;
+    }
+    for worker in &changes.workers {
+        connection.prepare_cached(PUT_WORKER)?.execute((
+            worker.tenant.as_str(),
+            worker.worker.as_str(),
+            worker.queues.as_deref().map(names_text),
+            worker.operation_types.as_deref().map(names_text),
+            worker.at.ticks(),
+        ))?;
+    }
+    for credential in &changes.credentials {
+        let scopes: Vec<&str> = credential.scopes.iter().map(|scope| &**scope).collect();
+        connection.prepare_cached(PUT_CREDENTIAL)?.execute((
+            &*credential.id,
+            credential.tenant.as_str(),
+            &*credential.name,
+            // Texts always serialise.
+            serde_json::to_string(&scopes).unwrap_or_default(),
+            credential.queues.as_deref().map(names_text),
+            credential.hash.as_slice(),
+            credential.created.ticks(),
+            credential.revoked,
+        ))?;
+    }
+    Ok(())
+}
+
+/// The attempts of an operation that ended badly, oldest first.
+pub(super) fn attempts(connection: &Connection, seq: Seq) -> Result<Vec<Attempt>> {
+    let mut statement = connection.prepare_cached(ATTEMPTS)?;
+    let mut rows = statement.query([seq.0])?;
+    let mut attempts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut fields = Fields::of(row);
+        attempts.push(Attempt {
+            seq,
+            token: LeaseToken(fields.int()?),
+            worker: worker_id(fields.text()?)?,
+            started: fields.time()?,
+            ended: fields.time()?,
+            outcome: codes::outcome_of(fields.int()?).ok_or(Fault::Damaged("an outcome has no word"))?,
+            failure: fields.maybe_text()?.map(row::failure).transpose()?,
+        });
+    }
+    Ok(attempts)
+}
+
+/// The workers that asked for work since then.
+pub(super) fn workers(connection: &Connection, since: Timestamp) -> Result<Vec<WorkerSeen>> {
+    let mut statement = connection.prepare_cached(WORKERS)?;
+    let mut rows = statement.query([since.ticks()])?;
+    let mut workers = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut fields = Fields::of(row);
+        workers.push(WorkerSeen {
+            tenant: tenant(fields.text()?)?,
+            worker: worker_id(fields.text()?)?,
+            queues: fields.maybe_text()?.map(names).transpose()?,
+            operation_types: fields.maybe_text()?.map(names).transpose()?,
+            at: fields.time()?,
+        });
+    }
+    Ok(workers)
+}
+
+/// Every credential.
+pub(super) fn credentials(connection: &Connection) -> Result<Vec<Credential>> {
+    let mut statement = connection.prepare_cached(CREDENTIALS)?;
+    let mut rows = statement.query([])?;
+    let mut credentials = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut fields = Fields::of(row);
+        credentials.push(Credential {
+            id: Arc::from(fields.text()?),
+            tenant: tenant(fields.text()?)?,
+            name: Arc::from(fields.text()?),
+            scopes: texts(fields.text()?)?.into_iter().map(Arc::from).collect(),
+            queues: fields.maybe_text()?.map(names).transpose()?,
+            hash: fields.blob()?.try_into().map_err(|_| Fault::Damaged("a hash has another length"))?,
+            created: fields.time()?,
+            revoked: fields.flag()?,
+        });
+    }
+    Ok(credentials)
+}
+
+fn tenant(text: &str) -> Result<TenantId> {
+    TenantId::parse(text).map_err(|_| Fault::Damaged("a tenant's name is none"))
+}
+
+fn worker_id(text: &str) -> Result<WorkerId> {
+    WorkerId::parse(text).map_err(|_| Fault::Damaged("a worker's name is none"))
+}
+
+fn names_text(names: &[Name]) -> String {
+    // Texts always serialise.
+    serde_json::to_string(names).unwrap_or_default()
+}
+
+fn texts(json: &str) -> Result<Vec<String>> {
+    serde_json::from_str(json).map_err(|_| Fault::Damaged("a list of names does not parse"))
+}
+
+fn names(json: &str) -> Result<Arc<[Name]>> {
+    texts(json)?.iter().map(|text| name(text)).collect()
+}
