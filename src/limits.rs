@@ -118,5 +118,45 @@ pub const ECHO_CHARS_MAX: usize = 64;
 pub const WORKER_TASKS_MAX: usize = 10_000;
 /// Seconds of `--grace`: whoever supervises the process has long ended it by then.
 pub const GRACE_SECONDS_MAX: u64 = 3600;
+<<<<<<< Updated upstream
 /// By what a delay between attempts may grow at most: beyond it the second delay is the longest allowed anyway.
 pub const RETRY_FACTOR_MAX: f64 = 1000.0;
+=======
+
+/// Bytes of a request's path and query: many times the longest `$filter` that is read.
+pub const URI_BYTES_MAX: usize = 8 << 10;
+/// Headers of a request: what browsers and a chain of proxies send, twice. (hyper reads up to 100.)
+pub const HEADERS_MAX: usize = 64;
+/// Bytes of a request's header names and values: what common servers read.
+pub const HEADER_BYTES_MAX: usize = 32 << 10;
+/// Bytes of a request's whole head that are read at all, so that one which is too large still gets its error.
+pub const HEAD_BYTES_READ_MAX: usize = 128 << 10;
+
+/// How long a client may take to send a request's head from its first byte on, its connection's preface included.
+pub const HEAD_READ: Duration = Duration::from_secs(10);
+/// How long a client may take to send a body.
+pub const BODY_READ: Duration = Duration::from_secs(30);
+/// How long a connection may stay open without a request: longer than the minute that pools of clients and proxies
+/// keep one, so that it is they who close it.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(75);
+/// How long a client may leave the bytes of an answer unread.
+pub const WRITE_STALL: Duration = Duration::from_secs(30);
+/// Open connections of one listener: each costs some KiB and one of the process's files.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Requests at once on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// HTTP/2 streams that a client reset before they were accepted ("rapid reset"); beyond it the connection ends.
+pub const HTTP2_PENDING_RESETS_MAX: usize = 20;
+/// HTTP/2 streams of one connection that the server had to reset for the client's errors; beyond it the connection ends.
+pub const HTTP2_ERROR_RESETS_MAX: usize = 256;
+/// Bytes that a client may send ahead on one HTTP/2 stream: a body of the common size at once.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// Bytes that a client may send ahead on all streams of one HTTP/2 connection: what it can make the server buffer.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes of answers that wait on one HTTP/2 stream for the client to read.
+pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Between two pings on a silent HTTP/2 connection, and how long each may stay without an answer.
+pub const HTTP2_PING: Duration = Duration::from_secs(20);
+/// Between two attempts to accept when the system refuses one, as without free files.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+>>>>>>> Stashed changes

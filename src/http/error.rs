@@ -1,7 +1,7 @@
 //! The one shape of every error: a code for programs, a sentence for people, the field at fault.
 //!
 //! A route answers with an [`ApiError`]; its response carries the error as an extension and no body yet. The outermost
-//! service completes it, since only there the request's identifiers are at hand, and it gives the
+//! service ([`super::outer`]) completes it, since only there the request's identifiers are at hand, and it gives the
 //! same shape to what was refused before any route was reached.
 
 use std::borrow::Cow;

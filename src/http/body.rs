@@ -1,0 +1,246 @@
+//! Reading a request's body: whole, of a type we know, within a size and a time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header};
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
+
+use super::error::{ApiError, Code};
+use crate::limits;
+
+/// What a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MediaType {
+    /// `application/json`.
+    Json,
+    /// `application/x-ndjson`: a document a line.
+    JsonLines,
+}
+
+impl MediaType {
+    /// The type that a request says its body is, whatever its parameters; a charset must be UTF-8, and 415 is the answer
+    /// to all else, a missing type and a compressed body included.
+    pub fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let refuse = |message| Err(ApiError::new(Code::UnsupportedMediaType, message));
+        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return refuse("the body must not be compressed");
+        }
+        let Some(kind) = headers.get(header::CONTENT_TYPE) else {
+            return refuse("the Content-Type must be application/json");
+        };
+        let mut parts = kind.to_str().unwrap_or_default().split(';');
+        let essence = parts.next().unwrap_or_default().trim();
+        let media_type = if essence.eq_ignore_ascii_case("application/json") {
+            Self::Json
+        } else if essence.eq_ignore_ascii_case("application/x-ndjson") {
+            Self::JsonLines
+        } else {
+            return refuse("the Content-Type must be application/json");
+        };
+        for parameter in parts {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = value.trim().trim_matches('"');
+            if name.trim().eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8") {
+                return refuse("the body must be UTF-8");
+            }
+        }
+        Ok(media_type)
+    }
+}
+
+/// Reads a JSON body of at most so many bytes; none is a 400.
+pub async fn read_json(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    match read_optional_json(headers, body, bytes_max).await? {
+        Some(body) => Ok(body),
+        None => Err(ApiError::invalid("the request needs a JSON body")),
+    }
+}
+
+/// Reads a JSON body of at most so many bytes, where there may be none. Only a body has a type.
+pub async fn read_optional_json(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Option<Bytes>, ApiError> {
+    if body.is_end_stream() {
+        return Ok(None);
+    }
+    if headers.contains_key(header::CONTENT_TYPE) && MediaType::of(headers)? != MediaType::Json {
+        return Err(ApiError::new(
+            Code::UnsupportedMediaType,
+            "the Content-Type must be application/json here",
+        ));
+    }
+    let body = read(headers, body, bytes_max).await?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    MediaType::of(headers)?;
+    Ok(Some(body))
+}
+
+/// Reads a whole body: 413 beyond `bytes_max` (before anything is read, where its length is announced), 408 when it
+/// takes too long, 400 when it breaks off.
+pub async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    read_within(headers, body, bytes_max, limits::BODY_READ).await
+}
+
+async fn read_within(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+    patience: Duration,
+) -> Result<Bytes, ApiError> {
+    let announced = headers.get(header::CONTENT_LENGTH).map(length).transpose()?;
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(too_large(bytes_max));
+    }
+    let collected = tokio::time::timeout(patience, collect(body, announced, bytes_max));
+    collected.await.unwrap_or_else(|_| {
+        let message = format!("the body did not arrive within {patience:?}");
+        Err(ApiError::new(Code::RequestTimeout, message))
+    })
+}
+
+fn length(value: &HeaderValue) -> Result<usize, ApiError> {
+    let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    // hyper has refused what is no number; one that does not fit is too large for any limit.
+    text.map(|text| text.parse().unwrap_or(usize::MAX)).ok_or_else(|| ApiError::at("Content-Length", "must be a number"))
+}
+
+fn too_large(bytes_max: usize) -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, format!("the body is larger than {bytes_max} bytes"))
+}
+
+async fn collect(mut body: Body, announced: Option<usize>, bytes_max: usize) -> Result<Bytes, ApiError> {
+    // Most bodies are one frame, which is handed on as it is.
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::invalid("the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let so_far = first.len() + all.len();
+        if so_far + data.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        if so_far == 0 {
+            first = data;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve(announced.unwrap_or(0).max(first.len() + data.len()));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    /// A body of these frames, which then never ends or ends.
+    struct Frames(Vec<&'static str>, bool);
+
+    impl hyper::body::Body for Frames {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match self.0.is_empty() {
+                false => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.0.remove(0).as_bytes()))))),
+                true if self.1 => Poll::Ready(None),
+                true => Poll::Pending,
+            }
+        }
+    }
+
+    fn frames(frames: &[&'static str]) -> Body {
+        Body::new(Frames(frames.to_vec(), true))
+    }
+
+    #[test]
+    fn json_is_read_with_any_parameters_and_nothing_else_is() {
+        for kind in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+        ] {
+            assert_eq!(MediaType::of(&headers(&[("content-type", kind)])), Ok(MediaType::Json), "{kind}");
+        }
+        let lines = MediaType::of(&headers(&[("content-type", "application/x-ndjson")]));
+        assert_eq!(lines, Ok(MediaType::JsonLines));
+        for wrong in [
+            &[][..],
+            &[("content-type", "")],
+            &[("content-type", "text/plain")],
+            &[("content-type", "application/jsonp")],
+            &[("content-type", "application/x-www-form-urlencoded")],
+            &[("content-type", "application/json; charset=latin1")],
+            &[("content-type", "application/json"), ("content-encoding", "gzip")],
+        ] {
+            let error = MediaType::of(&headers(wrong)).unwrap_err();
+            assert_eq!(error.code(), Code::UnsupportedMediaType, "{wrong:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_up_to_its_limit() {
+        let json = headers(&[("content-type", "application/json")]);
+        assert_eq!(read_json(&json, frames(&["{}"]), 2).await.unwrap(), "{}");
+        assert_eq!(read_json(&json, frames(&["", "{", "", "}"]), 2).await.unwrap(), "{}");
+        for body in [frames(&["{}}"]), frames(&["{", "}}"])] {
+            assert_eq!(read_json(&json, body, 2).await.unwrap_err().code(), Code::PayloadTooLarge);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_is_refused_before_anything_is_read() {
+        for length in ["3", "99999999999999999999999"] {
+            let json = headers(&[("content-type", "application/json"), ("content-length", length)]);
+            let never = Body::new(Frames(Vec::new(), false));
+            assert_eq!(read_json(&json, never, 2).await.unwrap_err().code(), Code::PayloadTooLarge);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_body_is_a_400_and_where_it_may_be_missing_none() {
+        let none = HeaderMap::new();
+        let json = headers(&[("content-type", "application/json")]);
+        for body in [Body::empty(), frames(&[]), frames(&[""])] {
+            assert_eq!(read_json(&json, body, 9).await.unwrap_err().code(), Code::InvalidRequest);
+        }
+        for body in [Body::empty(), frames(&[]), frames(&[""])] {
+            assert_eq!(read_optional_json(&none, body, 9).await, Ok(None));
+        }
+        let untyped = read_optional_json(&none, frames(&["{}"]), 9).await.unwrap_err();
+        assert_eq!(untyped.code(), Code::UnsupportedMediaType);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_is_a_408() {
+        let json = headers(&[("content-type", "application/json")]);
+        let stalled = Body::new(Frames(vec!["{"], false));
+        let error = read_within(&json, stalled, 9, Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(error.code(), Code::RequestTimeout);
+    }
+}
