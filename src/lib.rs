@@ -1,4 +1,16 @@
-//! Longrun tracks long-running operations.
+//! Longrun tracks long-running operations: submit one over HTTP, and it is durable when the answer comes; it waits in a
+//! queue; workers take it from `NotStarted` through `Running` to `Completed` or `Failed`; anyone with the right to polls it.
+//!
+//! The rooms, in the order in which an operation flows through them:
+//!
+//! * [`http`] reads a request, asks who sent it ([`auth`]), and hands a command on;
+//! * [`tracker`] is the one door: its loop applies what waits, commits once, then answers;
+//! * [`operation`] is the domain: what a command makes of an operation, as pure functions;
+//! * [`store`] keeps them: SQLite, and the model that it is tested against;
+//! * [`tasks`] are the server's own workers, over the SDK's runtime.
+//!
+//! Around them: [`limits`] states every bound, [`settings`] what `serve` is told, [`server`] puts the rooms together;
+//! [`cli`] and [`bench`] stand at the top.
 
 pub mod auth;
 pub mod bench;

@@ -118,10 +118,8 @@ pub const ECHO_CHARS_MAX: usize = 64;
 pub const WORKER_TASKS_MAX: usize = 10_000;
 /// Seconds of `--grace`: whoever supervises the process has long ended it by then.
 pub const GRACE_SECONDS_MAX: u64 = 3600;
-<<<<<<< Updated upstream
 /// By what a delay between attempts may grow at most: beyond it the second delay is the longest allowed anyway.
 pub const RETRY_FACTOR_MAX: f64 = 1000.0;
-=======
 
 /// Bytes of a request's path and query: many times the longest `$filter` that is read.
 pub const URI_BYTES_MAX: usize = 8 << 10;
@@ -159,4 +157,3 @@ pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
 pub const HTTP2_PING: Duration = Duration::from_secs(20);
 /// Between two attempts to accept when the system refuses one, as without free files.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
->>>>>>> Stashed changes

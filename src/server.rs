@@ -1,18 +1,188 @@
-//! Puts the rooms together and serves.
+//! Puts the rooms together and serves: the store, the tracker over it, the routes, the server's own worker tasks. Ends
+//! when it is told to, or when the store has failed.
 
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use longrun_sdk::CancellationToken;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::auth::socket::{SocketPathTooLong, socket_path};
+use crate::auth::{FirstTokenError, Keys, ListenRefused, check_listen, first_token};
+use crate::http::{self, App, Parts, connection};
+use crate::operation::TenantId;
 use crate::settings::Settings;
+use crate::store::clock::Machine;
+use crate::store::{AllTenants, Reader, Store, StoreError, sqlite};
+use crate::tasks;
+use crate::tracker::{Options, Tracker};
 
-/// Why the server does not serve.
+/// Of the grace time, what is kept for delivering the last reports and closing the store.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Why the server does not serve, or not any more.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// It has no rooms yet.
-    #[error("this build has no server to listen on {0}")]
-    NoServer(std::net::SocketAddr),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] sqlite::OpenError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address is open to others, and no token was made.
+    #[error(transparent)]
+    Listen(#[from] ListenRefused),
+    /// The first token's file is not taken.
+    #[error(transparent)]
+    FirstToken(#[from] FirstTokenError),
+    /// The socket's path is too long.
+    #[error(transparent)]
+    SocketPath(#[from] SocketPathTooLong),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system refuses something else.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
 }
 
-/// Serves until it is told to stop.
-// Whoever replaces the body awaits.
-#[allow(clippy::unused_async)]
+/// Serves until SIGTERM, Ctrl-C or a failure of the store.
 pub async fn run(settings: Settings) -> Result<(), ServeError> {
-    Err(ServeError::NoServer(settings.listen))
+    let (mut stop, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (store, reader) = sqlite::open(sqlite::Options {
+        directory: settings.data.clone(),
+        min_free_bytes: settings.min_free_bytes,
+        time: Arc::new(Machine::default()),
+    })?;
+    let running = Running::start(&settings, Box::new(store), reader, Options::default()).await?;
+    running.announce(&settings);
+    let tracker = running.tracker.clone();
+    tokio::select! {
+        _ = stop.recv() => tracing::info!("stopping: SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("stopping: Ctrl-C"),
+        () = tracker.failed() => {
+            running.stop(Duration::ZERO).await;
+            return Err(StoreError::Failed("see the log".to_owned()).into());
+        }
+    }
+    running.stop(settings.grace).await;
+    Ok(())
+}
+
+/// Serves an application and nothing around it, for as long as it is polled.
+pub async fn serve_app(app: App, listener: TcpListener) {
+    connection::serve(listener, http::router(app), CancellationToken::new(), Duration::ZERO).await;
+}
+
+/// A server that runs in this process.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The door to its operations.
+    pub tracker: Tracker,
+    keys: Arc<Keys>,
+    intake: JoinHandle<()>,
+    shutdown: CancellationToken,
+    parts: JoinSet<()>,
+    socket: PathBuf,
+}
+
+impl Running {
+    /// Starts over a store: what the tests and the binary have in common.
+    pub async fn start(
+        settings: &Settings,
+        store: Box<dyn Store>,
+        reader: Arc<dyn Reader>,
+        options: Options,
+    ) -> Result<Self, ServeError> {
+        let keys = Arc::new(Keys::new(reader.credentials(AllTenants).await?));
+        if let Some(file) = &settings.first_token_file {
+            keys.put_first(first_token(file, reader.now())?)?;
+        }
+        check_listen(settings.listen, keys.is_open())?;
+        let bind_failed = |source| ServeError::Bind { address: settings.listen.to_string(), source };
+        let listener = TcpListener::bind(settings.listen).await.map_err(bind_failed)?;
+        let address = listener.local_addr()?;
+        let socket = socket_path(&settings.data)?;
+        let admin = bind_socket(&socket)?;
+
+        let (tracker, intake) = Tracker::open(store, reader, options).await?;
+        let app = App::new(Parts {
+            tracker: tracker.clone(),
+            keys: keys.clone(),
+            public_url: settings.public_url.as_deref().map(Arc::from),
+        });
+        let shutdown = CancellationToken::new();
+        let mut parts = JoinSet::new();
+        let router = http::admin_router(app.clone());
+        parts.spawn(connection::serve(admin, router, shutdown.clone(), settings.grace));
+        parts.spawn(connection::serve(listener, http::router(app), shutdown.clone(), settings.grace));
+        if settings.workers > 0 {
+            let grace = settings.grace.saturating_sub(CLOSING);
+            let running =
+                tasks::run(tracker.clone(), TenantId::default(), settings.workers, grace, shutdown.clone());
+            parts.spawn(async move {
+                if let Err(error) = running.await {
+                    tracing::error!(%error, "the server's own worker tasks have ended");
+                }
+            });
+        }
+        Ok(Self { address, tracker, keys, intake, shutdown, parts, socket })
+    }
+
+    /// Says on standard output where it is and what to try.
+    fn announce(&self, settings: &Settings) {
+        let url = format!("http://{}", self.address);
+        let data = std::fs::canonicalize(&settings.data).unwrap_or_else(|_| settings.data.clone());
+        println!("Longrun listens on {url}");
+        println!("its data is in {}", data.display());
+        if self.keys.is_open() {
+            println!("no token was made: it serves this machine only, as tenant default with every scope");
+            println!("try: curl -i {url}/v1.0/operations -H 'Content-Type: application/json' -d '{{}}'");
+        } else {
+            println!(
+                "try: curl -i {url}/v1.0/operations -H 'Content-Type: application/json' \
+                 -H \"Authorization: Bearer $LONGRUN_TOKEN\" -d '{{}}'"
+            );
+        }
+    }
+
+    /// Ends within the grace time: no more claims and connections, what runs may finish or is given back, what was taken
+    /// in is carried out.
+    pub async fn stop(mut self, grace: Duration) {
+        self.tracker.drain();
+        self.shutdown.cancel();
+        let ended =
+            tokio::time::timeout(grace, async { while self.parts.join_next().await.is_some() {} }).await;
+        if ended.is_err() && !grace.is_zero() {
+            tracing::warn!("the grace time is over; what still runs is left to the ends of its leases");
+        }
+        self.parts.abort_all();
+        self.tracker.close();
+        // Its name would only mislead: the next server makes it anew.
+        let _ = std::fs::remove_file(&self.socket);
+        let intake = self.intake;
+        if tokio::task::spawn_blocking(move || intake.join()).await.is_err() {
+            tracing::error!("the intake loop ended in a panic");
+        }
+    }
+}
+
+/// The socket of the machine's own requests. One that a killed server left behind goes: its data is ours by the lock.
+fn bind_socket(path: &PathBuf) -> Result<UnixListener, ServeError> {
+    let _ = std::fs::remove_file(path);
+    UnixListener::bind(path)
+        .map_err(|source| ServeError::Bind { address: path.display().to_string(), source })
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::load::LoadError;
 use crate::operation::{
-    self, Actor, Command, Context, EventKind, Failure, Lane, Name, Operation, OperationId, Opening, Progress, Report,
-    ReportKind, Seq, Spec, Step, Submission, TenantId, Timestamp, Via, names::Tag,
+    self, Actor, Command, Context, EventKind, Failure, Lane, Name, Opening, Operation, OperationId, Progress,
+    Report, ReportKind, Seq, Spec, Step, Submission, TenantId, Timestamp, Via, names::Tag,
 };
 use crate::store::clock::Machine;
 use crate::store::sqlite::{self, SqliteReader, SqliteStore};

@@ -42,7 +42,8 @@ async fn nothing(_: Context) -> Result<(), HandlerError> {
 /// How many operations of the queue have completed.
 async fn completed(connection: &mut Connection) -> Result<u64, LoadError> {
     let body = connection.call(StatusCode::OK, Call::get("/v1.0/queues")).await?;
-    let queues: serde_json::Value = serde_json::from_slice(&body).map_err(|error| LoadError::Other(error.to_string()))?;
+    let queues: serde_json::Value =
+        serde_json::from_slice(&body).map_err(|error| LoadError::Other(error.to_string()))?;
     let counts = queues["value"].as_array().into_iter().flatten();
     Ok(counts.filter_map(|queue| queue["completed"].as_u64()).sum())
 }
@@ -77,8 +78,9 @@ pub(super) async fn balanced(plan: &Plan, in_process: bool) -> Result<Report, Lo
 
     let made = Arc::new(AtomicU64::new(0));
     let done = Arc::new(AtomicU64::new(0));
-    let submitters: Vec<_> =
-        (0..plan.connections).map(|_| submitter(&server.authority, body, made.clone(), done.clone())).collect();
+    let submitters: Vec<_> = (0..plan.connections)
+        .map(|_| submitter(server.authority.clone(), body, made.clone(), done.clone()))
+        .collect();
     let submitters: Vec<_> = submitters.into_iter().map(tokio::spawn).collect();
     let mut watch = Connection::open(&server.authority).await?;
     let look = async |watch: &mut Connection| {
@@ -127,12 +129,12 @@ fn tell(
 }
 
 async fn submitter(
-    authority: &Arc<str>,
+    authority: Arc<str>,
     body: &'static str,
     made: Arc<AtomicU64>,
     done: Arc<AtomicU64>,
 ) -> Result<(), LoadError> {
-    let mut connection = Connection::open(authority).await?;
+    let mut connection = Connection::open(&authority).await?;
     loop {
         if made.load(Ordering::Relaxed).saturating_sub(done.load(Ordering::Relaxed)) > UNDER_WAY_MAX {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -175,7 +177,9 @@ pub(super) async fn submit_all(
         let mut connection = Connection::open(&server.authority).await?;
         let left = left.clone();
         clients.push(tokio::spawn(async move {
-            let take = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+            let take = || {
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+            };
             while take() {
                 connection.call(StatusCode::CREATED, Call::post("/v1.0/operations", body)).await?;
             }

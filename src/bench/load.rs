@@ -105,16 +105,16 @@ impl Connection {
 
     /// Sends one request and reads the whole answer, which must have this status.
     pub async fn call(&mut self, expected: StatusCode, request: Call) -> Result<Bytes, LoadError> {
-        let mut head = Request::builder().method(request.method).uri(&*request.path).header("host", &*self.authority);
+        let mut head =
+            Request::builder().method(request.method).uri(&*request.path).header("host", &*self.authority);
         if !request.body.is_empty() {
             head = head.header("content-type", "application/json");
         }
         for (name, value) in request.headers {
             head = head.header(name, value);
         }
-        let request = head
-            .body(Full::new(request.body))
-            .map_err(|error| LoadError::Other(error.to_string()))?;
+        let request =
+            head.body(Full::new(request.body)).map_err(|error| LoadError::Other(error.to_string()))?;
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
         let status = answer.status();

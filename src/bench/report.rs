@@ -40,7 +40,7 @@ impl Report {
             return;
         }
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::NOTHING);
         table.set_header(["figure", "value", "", "detail"]);
         for figure in &self.figures {
             let value = if figure.value.abs() >= 100.0 {

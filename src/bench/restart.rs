@@ -33,6 +33,11 @@ pub(super) fn measure(plan: &Plan, operations: usize) -> Result<Report, LoadErro
     }
     let seconds = latencies.quantile(0.5).as_secs_f64();
     let worst = latencies.quantile(1.0);
-    report.add("restart to ready", seconds, "s", format!("p50 of {TIMES} over {operations}; worst {worst:.2?}"));
+    report.add(
+        "restart to ready",
+        seconds,
+        "s",
+        format!("p50 of {TIMES} over {operations}; worst {worst:.2?}"),
+    );
     Ok(report)
 }

@@ -63,7 +63,9 @@ async fn starts(server: &Server) -> Result<Latencies, LoadError> {
     let mut latencies = Latencies::default();
     for _ in 0..TIMES {
         let sent = Instant::now();
-        connection.call(StatusCode::CREATED, Call::post("/v1.0/operations", r#"{"operationType":"start"}"#)).await?;
+        connection
+            .call(StatusCode::CREATED, Call::post("/v1.0/operations", r#"{"operationType":"start"}"#))
+            .await?;
         let started = seen.recv().await.ok_or_else(|| LoadError::Other("the worker has ended".to_owned()))?;
         latencies.record(started.duration_since(sent));
         // Until the worker has reported and waits again: otherwise the next one would find it busy.

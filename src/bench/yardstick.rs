@@ -52,9 +52,10 @@ pub(super) async fn serve(which: &str) -> Result<(), LoadError> {
             _ => Err(LoadError::Other(format!("there is no yardstick '{which}'"))),
         }
     };
+    let mut input = tokio::io::stdin();
     tokio::select! {
         served = serving => served,
-        _ = tokio::io::stdin().read_u8() => Ok(()),
+        _ = input.read_u8() => Ok(()),
     }
 }
 

@@ -108,7 +108,8 @@ async fn read_within(
 fn length(value: &HeaderValue) -> Result<usize, ApiError> {
     let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     // hyper has refused what is no number; one that does not fit is too large for any limit.
-    text.map(|text| text.parse().unwrap_or(usize::MAX)).ok_or_else(|| ApiError::at("Content-Length", "must be a number"))
+    text.map(|text| text.parse().unwrap_or(usize::MAX))
+        .ok_or_else(|| ApiError::at("Content-Length", "must be a number"))
 }
 
 fn too_large(bytes_max: usize) -> ApiError {

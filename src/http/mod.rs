@@ -1,20 +1,40 @@
 //! The wire: JSON over HTTP/1.1 and HTTP/2.
 //!
-//! [`connection`] accepts and bounds connections; [`outer`] stands around every request, gives it its identifier
-//! ([`arrival`]) and completes its errors; [`body`] and [`json`] read what was sent, [`headers`], [`prefer`] and [`etag`]
-//! what was asked; [`view`] shows an operation. Whatever is refused, by whomever, has the one shape of [`error`].
+//! [`connection`] accepts and bounds connections; `outer` stands around every request, gives it its identifier and
+//! completes its errors; [`table`] says what opens each route, [`routes`] are the routes. `body` and [`json`] read what
+//! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`] and [`etag`] read what was asked;
+//! [`view`] and `answer` show an operation. Whatever is refused, by whomever, has the one shape of [`error`].
 
-pub mod arrival;
-pub mod body;
-pub mod connection;
+mod admin;
+mod answer;
+mod app;
 mod arrival;
 mod body;
 pub mod connection;
+mod denied;
 pub mod error;
 pub mod etag;
 pub mod headers;
 pub mod json;
-pub mod outer;
 mod outer;
 pub mod prefer;
+mod read;
+pub mod routes;
+mod schema;
+pub mod table;
 pub mod view;
+mod wait;
+
+use axum::{Extension, Router};
+use bytes::Bytes;
+
+pub use admin::router as admin_router;
+pub use app::{App, Parts};
+
+/// The router of every route, the description of itself included.
+pub fn router(app: App) -> Router {
+    let (router, document) = routes::table(app).finish();
+    // Names and schemas have no way to fail.
+    let document = serde_json::to_vec(&document).unwrap_or_default();
+    router.layer(Extension(routes::Described(Bytes::from(document))))
+}

@@ -111,7 +111,8 @@ fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, Api
         let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let host = named.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
         if !host.is_some_and(auth::is_loopback_host) {
-            let message = "without a token this server answers only to the machine's own names, as in http://127.0.0.1";
+            let message =
+                "without a token this server answers only to the machine's own names, as in http://127.0.0.1";
             return Err(ApiError::new(Code::AccessDenied, message));
         }
     }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use axum::Router;
-use axum::body::Body;
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -44,11 +43,15 @@ impl Protocol {
     }
 
     /// Serves one connection until it ends.
-    pub(super) async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+    pub(super) async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) {
         let pulse = Arc::new(Pulse::default());
         let mut watch = Watch::new(self.patience);
         let service = service_fn(|request: Request<Incoming>| {
-            let active = pulse.begin();
+            let active = pulse.begin(request.version());
             let outer = self.outer.clone();
             async move {
                 let response = outer.answer(peer, request).await;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::Version;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -20,14 +21,23 @@ pub(super) struct Pulse {
     write_waits: AtomicBool,
     begun: AtomicU64,
     active: AtomicUsize,
+    is_http2: AtomicBool,
 }
 
 impl Pulse {
     /// Counts a request from here until the last byte of its answer was handed on.
-    pub(super) fn begin(self: &Arc<Self>) -> Active {
+    pub(super) fn begin(self: &Arc<Self>, version: Version) -> Active {
+        if version == Version::HTTP_2 {
+            self.is_http2.store(true, Ordering::Relaxed);
+        }
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
         Active(Arc::clone(self))
+    }
+
+    /// Whether a request came over HTTP/2: its clients send frames of their own while they wait for nothing.
+    pub(super) fn is_http2(&self) -> bool {
+        self.is_http2.load(Ordering::Relaxed)
     }
 
     /// Reads from the socket that brought something.

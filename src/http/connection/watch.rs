@@ -106,7 +106,7 @@ impl Watch {
             Wait::Write(pulse.writes())
         } else if is_active {
             Wait::Busy
-        } else if pulse.reads() > self.reads && !speaks_first(pulse) {
+        } else if pulse.reads() > self.reads && !pulse.is_http2() {
             Wait::Head(begun)
         } else {
             Wait::Idle(begun)

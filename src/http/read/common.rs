@@ -47,7 +47,8 @@ pub(super) fn failure(value: Value<'_>) -> Result<Arc<Failure>, ApiError> {
     if RESERVED_CODES.contains(&&*code) {
         return Err(fields.refuse("code", "is reserved for the server"));
     }
-    let message = fields.text("message", limits::ERROR_BYTES_MAX)?.ok_or_else(|| fields.missing("message"))?;
+    let message =
+        fields.text("message", limits::ERROR_BYTES_MAX)?.ok_or_else(|| fields.missing("message"))?;
     let target = fields.text("target", limits::ERROR_BYTES_MAX)?;
     let details = fields.items("details", limits::ERROR_BYTES_MAX)?;
     let inner = fields.take_any("innerError");

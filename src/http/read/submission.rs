@@ -8,8 +8,8 @@ use crate::http::error::ApiError;
 use crate::http::json::Fields;
 use crate::limits;
 use crate::operation::{
-    Actor, Labels, Lane, Name, OperationId, Opening, Payload, Progress, RetryPolicy, Spec, Status, Submission,
-    Timestamp, Via,
+    Actor, Labels, Lane, Name, Opening, OperationId, Payload, Progress, RetryPolicy, Spec, Status,
+    Submission, Timestamp, Via,
 };
 use crate::tracker::entry::Submit;
 
@@ -110,7 +110,9 @@ fn retry(mut fields: Fields<'_>) -> Result<RetryPolicy, ApiError> {
             .number("initialDelaySeconds", 0.0..=longest)?
             .unwrap_or(default.initial_delay_seconds),
         factor: fields.number("factor", 1.0..=limits::RETRY_FACTOR_MAX)?.unwrap_or(default.factor),
-        max_delay_seconds: fields.number("maxDelaySeconds", 0.0..=longest)?.unwrap_or(default.max_delay_seconds),
+        max_delay_seconds: fields
+            .number("maxDelaySeconds", 0.0..=longest)?
+            .unwrap_or(default.max_delay_seconds),
         jitter: fields.number("jitter", 0.0..=1.0)?.unwrap_or(default.jitter),
     };
     fields.finish()?;
@@ -160,7 +162,8 @@ fn labels(fields: &mut Fields<'_>) -> Result<Option<Arc<Labels>>, ApiError> {
     let Some(object) = fields.object("labels")? else { return Ok(None) };
     let mut labels = Labels::new();
     for (name, value) in object.entries() {
-        let name = Name::parse(&name).map_err(|error| value.refuse(format_args!("the name of a label {error}")))?;
+        let name =
+            Name::parse(&name).map_err(|error| value.refuse(format_args!("the name of a label {error}")))?;
         if value.is_null() {
             return Err(value.refuse("must not be null; leave it out instead"));
         }

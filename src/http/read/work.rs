@@ -115,7 +115,11 @@ fn claim(mut fields: Fields<'_>, caller: &Caller) -> Result<Claim, ApiError> {
     })
 }
 
-fn names<'a>(fields: &mut Fields<'a>, name: &'a str, most: usize) -> Result<Option<Vec<QueueName>>, ApiError> {
+fn names<'a>(
+    fields: &mut Fields<'a>,
+    name: &'a str,
+    most: usize,
+) -> Result<Option<Vec<QueueName>>, ApiError> {
     let names = fields.names(name, most)?;
     if names.as_ref().is_some_and(Vec::is_empty) {
         return Err(fields.refuse(name, "must not be empty; leave it out for the default"));

@@ -45,7 +45,8 @@ pub(super) async fn get(
     let id = id(&path)?;
     let known = Tags::if_none_match(&headers);
     let prefer = Prefer::read(&headers);
-    let is_known = |operation: &Operation| known.as_ref().is_some_and(|tags| tags.match_tag(ETag::of(operation)));
+    let is_known =
+        |operation: &Operation| known.as_ref().is_some_and(|tags| tags.match_tag(ETag::of(operation)));
     let operation = match prefer.wait() {
         Some(longest) => {
             let enough = |operation: &Operation| match known {

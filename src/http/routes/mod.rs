@@ -22,6 +22,7 @@ use super::table::Table;
 use crate::auth::{Caller, Scope};
 use crate::operation::{Actor, Command, OperationId, Seq, Via};
 use crate::tracker::entry::Order;
+pub(super) use health::Described;
 
 /// Every route of the server.
 pub fn table(app: App) -> Table {
