@@ -120,11 +120,11 @@ impl List {
 
 impl Revoke {
     async fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
-        must_exist(&self.place.data)?;
         // Whoever has to revoke one in a hurry may well paste all of it.
         if !self.id.bytes().all(|byte| byte.is_ascii_alphanumeric()) || self.id.is_empty() {
             return Err(Failure::usage("give only the token's id: what stands between lr_ and the next _"));
         }
+        must_exist(&self.place.data)?;
         Door::to(&self.place.data).await?.revoke(&self.id).await?;
         output.show(&serde_json::json!({ "id": self.id, "revoked": true }), |_| {
             format!("{} is revoked", self.id)
@@ -133,12 +133,12 @@ impl Revoke {
     }
 }
 
-/// Only making a token may make a data directory: the others would find nothing in a new one.
+/// Only making a token may make a store: the others would find nothing in a new one.
 fn must_exist(data: &Path) -> Result<(), Failure> {
-    if data.is_dir() {
+    if Stopped::is_there(data) {
         return Ok(());
     }
-    Err(Failure::usage(format!("there is no data directory {}: give the server's by --data", data.display())))
+    Err(Failure::usage(format!("there is no store in {}: give the server's data by --data", data.display())))
 }
 
 /// Where the credentials are.
@@ -187,15 +187,17 @@ impl Door {
 }
 
 fn fields(view: &TokenView) -> String {
+    let executes = view.scopes.iter().any(|scope| scope == Scope::Execute.as_str());
     let queues = view.queues.as_ref().map_or_else(|| "every queue".to_owned(), |queues| queues.join(" "));
-    let rows = [
-        ("id", view.id.clone()),
-        ("name", view.name.clone()),
-        ("tenant", view.tenant.clone()),
-        ("scopes", view.scopes.join(" ")),
-        ("queues", queues),
+    let fields = [
+        ("id", Some(view.id.clone())),
+        ("name", Some(view.name.clone())),
+        ("tenant", Some(view.tenant.clone())),
+        ("scopes", Some(view.scopes.join(" "))),
+        ("queues", executes.then_some(queues)),
     ];
-    output::table(&[], rows.map(|(name, value)| [name.to_owned(), value]))
+    let rows = fields.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?]));
+    output::table(&[], rows)
 }
 
 fn table(list: &TokenList) -> String {

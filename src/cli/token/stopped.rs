@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::{Exit, Failure};
 use crate::auth::admin::{self, TokenList, TokenMade, TokenRefused, TokenRequest};
+use crate::store::clock::Machine;
 use crate::store::credential::Credential;
+use crate::store::sqlite::{self, OpenError, Options};
 use crate::store::turn::{Changes, Touches};
 use crate::store::{AllTenants, Reader, Store, StoreError};
 
@@ -18,12 +20,23 @@ pub(super) struct Stopped {
 impl Stopped {
     /// Opens the store, if no server holds it.
     pub(super) fn open(data: &Path) -> Result<Self, Failure> {
-        Err(Failure::new(Exit::Failed, format!("no server runs with the data directory {}", data.display())))
+        let time = Arc::new(Machine::default());
+        // However full the disk is, a token finds room: it may be the one that is needed to make some.
+        let options = Options { directory: data.to_owned(), min_free_bytes: 0, time };
+        let (store, reader) = sqlite::open(options).map_err(|error| match error {
+            // One that starts or ends at this moment holds its store and has no socket.
+            OpenError::Locked { .. } => {
+                let message = format!("a server holds {}, but does not answer on its socket", data.display());
+                Failure::new(Exit::Unreachable, message)
+            }
+            other => Failure::new(Exit::Failed, other.to_string()),
+        })?;
+        Ok(Self { store: Box::new(store), reader })
     }
 
-    #[cfg(test)]
-    pub(super) fn of(store: impl Store + 'static, reader: Arc<dyn Reader>) -> Self {
-        Self { store: Box::new(store), reader }
+    /// Whether there is a store at all, of a running server or a stopped one.
+    pub(super) fn is_there(data: &Path) -> bool {
+        sqlite::is_there(data)
     }
 
     pub(super) fn make(&mut self, request: &TokenRequest) -> Result<TokenMade, Failure> {

@@ -1,11 +1,9 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use super::super::fake::{self, Asked};
 use super::*;
 use crate::auth::{Keys, Token as Secret, admin};
 use crate::operation::Timestamp;
-use crate::store::clock::Machine;
-use crate::store::memory;
 
 fn request() -> TokenRequest {
     TokenRequest {
@@ -76,8 +74,21 @@ async fn a_running_server_is_asked_through_its_socket() {
 
 #[tokio::test]
 async fn the_store_of_a_stopped_server_is_opened_itself() {
-    let (store, reader) = memory::open(Arc::new(Machine::default()));
-    made_listed_and_revoked(Door::Stopped(Stopped::of(store, reader))).await;
+    let data = tempfile::tempdir().unwrap();
+    let door = Door::to(data.path()).await.unwrap();
+    assert!(door.describe(data.path()).ends_with("where no server runs"));
+    made_listed_and_revoked(door).await;
+    let kept = Door::to(data.path()).await.unwrap().list().await.unwrap();
+    assert!(kept.value.len() == 1 && kept.value[0].revoked, "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_held_without_a_socket_cannot_be_reached() {
+    let data = tempfile::tempdir().unwrap();
+    let _held = Stopped::open(data.path()).unwrap();
+    let failure = Door::to(data.path()).await.err().unwrap();
+    assert_eq!(failure.exit, Exit::Unreachable);
+    assert!(failure.message.contains("socket"), "{}", failure.message);
 }
 
 #[tokio::test]
@@ -88,15 +99,17 @@ async fn a_socket_that_a_killed_server_left_behind_is_no_server() {
 }
 
 #[tokio::test]
-async fn a_list_of_a_directory_that_is_not_there_makes_none() {
-    let data = tempfile::tempdir().unwrap().path().join("none");
-    let place = || Place { data: data.clone() };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut output = Output::of_test(&mut out, &mut err, false);
-    let listed = List { place: place() }.run(&mut output).await.unwrap_err();
-    let revoked = Revoke { id: "a".to_owned(), place: place() }.run(&mut output).await.unwrap_err();
-    assert_eq!((listed.exit, revoked.exit), (Exit::Usage, Exit::Usage));
-    assert!(!data.exists());
+async fn a_list_of_a_directory_without_a_store_makes_none() {
+    let parent = tempfile::tempdir().unwrap();
+    for data in [parent.path().to_owned(), parent.path().join("none")] {
+        let place = || Place { data: data.clone() };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut output = Output::of_test(&mut out, &mut err, false);
+        let listed = List { place: place() }.run(&mut output).await.unwrap_err();
+        let revoked = Revoke { id: "a".to_owned(), place: place() }.run(&mut output).await.unwrap_err();
+        assert_eq!((listed.exit, revoked.exit), (Exit::Usage, Exit::Usage));
+    }
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
@@ -116,5 +129,8 @@ fn the_token_stands_alone_in_its_line_and_lists_have_none() {
     let shown = table(&admin::list([&credential]));
     assert!(shown.starts_with("ID ") && shown.contains("acme") && shown.contains("valid"), "{shown}");
     assert!(!shown.contains(&made.token));
+    assert!(!fields(&made.view).contains("queues"));
+    let worker = TokenRequest { scopes: vec!["Operation.Execute".to_owned()], ..request() };
+    let (_, made) = admin::make(&worker, Timestamp::MIN).unwrap();
     assert!(fields(&made.view).contains("queues  every queue"));
 }

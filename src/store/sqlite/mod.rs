@@ -37,7 +37,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 pub use error::OpenError;
-pub use open::{Options, open};
+pub use open::{Options, is_there, open};
 pub use reader::SqliteReader;
 
 use crate::operation::Timestamp;

@@ -54,6 +54,11 @@ impl std::fmt::Debug for Options {
     }
 }
 
+/// Whether the directory has a store, whoever holds it.
+pub fn is_there(directory: &Path) -> bool {
+    directory.join(FILE).is_file()
+}
+
 /// Opens the store of a directory, or makes it. Its two halves share one clock.
 pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteReader>), OpenError> {
     let Options { directory, min_free_bytes, time } = options;
