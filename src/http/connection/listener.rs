@@ -22,8 +22,8 @@ impl Listener for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
         let (stream, address) = Self::accept(self).await?;
-        // Answers are written whole, so there is nothing to wait for.
-        stream.set_nodelay(true)?;
+        // Answers are written whole, so there is nothing to wait for. Where it fails the client is gone already.
+        let _ = stream.set_nodelay(true);
         Ok((stream, Peer::Net(address)))
     }
 }

@@ -69,12 +69,16 @@ async fn accept<L: Listener>(
 ) {
     let mut is_refused = false;
     loop {
-        while connections.try_join_next().is_some() {}
         if connections.len() >= connections_max {
             connections.join_next().await;
             continue;
         }
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // What has ended is let go of at once, for the memory of its task.
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
             Ok((stream, peer)) => {
                 is_refused = false;
                 let protocol = Arc::clone(protocol);
