@@ -2,7 +2,7 @@
 //!
 //! [`serve`] is the whole face. Whatever listens, TCP or a Unix socket, speaks HTTP/1.1 and HTTP/2 with prior knowledge,
 //! each connection in a task of its own. [`watch`] ends those whose client is silent, slow or deaf, from what
-//! [`pulse`] counts.
+//! [`pulse`] counts, and [`stream`] does the same for each stream of HTTP/2.
 //!
 //! hyper answers by itself, and without a body, what it cannot read as a request at all: malformed heads with 400, heads
 //! beyond `limits::HEAD_BYTES_READ_MAX` or of over 100 headers with 431.
@@ -10,6 +10,7 @@
 mod listener;
 mod protocol;
 mod pulse;
+mod stream;
 mod watch;
 
 use std::io;

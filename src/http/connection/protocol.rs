@@ -4,17 +4,19 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::pulse::{ActiveBody, Pulse, Socket};
+use super::stream::Streams;
 use super::watch::{Patience, Verdict, Watch};
 use crate::http::arrival::Peer;
 use crate::http::outer::Outer;
@@ -23,7 +25,7 @@ use crate::limits;
 /// How connections of one listener are served.
 #[derive(Debug)]
 pub(super) struct Protocol {
-    builder: Builder<TokioExecutor>,
+    builder: Builder<Streams>,
     outer: Outer<Router>,
     patience: Patience,
     shutdown: CancellationToken,
@@ -39,7 +41,7 @@ enum Turn {
 
 impl Protocol {
     pub(super) fn new(outer: Outer<Router>, patience: Patience, shutdown: CancellationToken) -> Self {
-        Self { builder: builder(), outer, patience, shutdown }
+        Self { builder: builder(patience.write), outer, patience, shutdown }
     }
 
     /// Serves one connection until it ends.
@@ -51,7 +53,7 @@ impl Protocol {
         let pulse = Arc::new(Pulse::default());
         let mut watch = Watch::new(self.patience);
         let service = service_fn(|request: Request<Incoming>| {
-            let active = pulse.begin(request.version());
+            let active = pulse.begin();
             let outer = self.outer.clone();
             async move {
                 let response = outer.answer(peer, request).await;
@@ -89,8 +91,8 @@ impl Protocol {
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(patience: Duration) -> Builder<Streams> {
+    let mut builder = Builder::new(Streams { patience });
     // The watch times heads; hyper's own timer would cut idle connections too.
     builder
         .http1()

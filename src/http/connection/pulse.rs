@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::Version;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::stream;
 
 /// Counters that a connection's socket and its requests keep and its watch reads. On HTTP/2 requests are tasks of their
 /// own, so these are atomics; nothing is ordered by them, and a late reading only delays a verdict.
@@ -26,16 +27,14 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// Counts a request from here until the last byte of its answer was handed on.
-    pub(super) fn begin(self: &Arc<Self>, version: Version) -> Active {
-        if version == Version::HTTP_2 {
-            self.is_http2.store(true, Ordering::Relaxed);
-        }
+    pub(super) fn begin(self: &Arc<Self>) -> Active {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
         Active(Arc::clone(self))
     }
 
-    /// Whether a request came over HTTP/2: its clients send frames of their own while they wait for nothing.
+    /// Whether it speaks HTTP/2, where clients send frames of their own while they wait for nothing. Its settings are
+    /// what a server says before any request; on HTTP/1.1 it says nothing then but that it closes.
     pub(super) fn is_http2(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
     }
@@ -85,6 +84,7 @@ pub(super) struct ActiveBody {
 
 impl ActiveBody {
     pub(super) fn new(body: Body, active: Active) -> Self {
+        stream::offers(true);
         Self { body, _active: active }
     }
 }
@@ -97,7 +97,9 @@ impl hyper::body::Body for ActiveBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        stream::offers(matches!(frame, Poll::Ready(Some(_))));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -126,6 +128,9 @@ impl<T> Socket<T> {
             self.pulse.write_waits.store(written.is_pending(), Ordering::Relaxed);
         }
         if written.is_ready() {
+            if self.pulse.begun() == 0 {
+                self.pulse.is_http2.store(true, Ordering::Relaxed);
+            }
             self.pulse.writes.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -6,6 +6,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -95,6 +96,16 @@ impl House {
         Line(TcpStream::connect(self.address).await.unwrap())
     }
 
+    async fn http2(&self) -> (SendRequest<Empty<Bytes>>, JoinHandle<hyper::Result<()>>) {
+        let stream = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        (sender, tokio::spawn(connection))
+    }
+
+    fn request(&self, path: &str) -> Request<Empty<Bytes>> {
+        Request::get(format!("http://{}{path}", self.address)).body(Empty::new()).unwrap()
+    }
+
     async fn hears(&mut self, word: &str) {
         assert_eq!(soon(self.told.recv()).await, Some(word));
     }
@@ -152,15 +163,10 @@ async fn one_connection_serves_many_requests() {
 #[tokio::test]
 async fn http_2_is_spoken_to_those_who_begin_with_it() {
     let house = House::open(LONG).await;
-    let stream = TokioIo::new(TcpStream::connect(house.address).await.unwrap());
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-    let driving = tokio::spawn(connection);
-    let get =
-        |path: &str| Request::get(format!("http://{}{path}", house.address)).body(Empty::<Bytes>::new());
-    let response = soon(sender.send_request(get("/").unwrap())).await.unwrap();
+    let (mut sender, driving) = house.http2().await;
+    let response = soon(sender.send_request(house.request("/"))).await.unwrap();
     assert_eq!((response.status(), response.version()), (StatusCode::OK, http::Version::HTTP_2));
-    let mut large = get("/").unwrap();
+    let mut large = house.request("/");
     large.headers_mut().insert("large", "v".repeat(limits::HEADER_BYTES_MAX).try_into().unwrap());
     // hyper's client keeps to what the server announced, 16 KiB more than which it would not send at all.
     let response = soon(sender.send_request(large)).await.unwrap();
@@ -176,7 +182,7 @@ async fn http_2_is_spoken_to_those_who_begin_with_it() {
 async fn a_head_that_comes_too_slowly_is_cut() {
     let patience = Patience { head: SHORT, ..LONG.patience };
     let house = House::open(Terms { patience, ..LONG }).await;
-    for beginning in ["G", "GET / HTTP/1.1\r\nhost: a\r\n", "PRI * HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+    for beginning in ["G", "GET / HTTP/1.1\r\nhost: a\r\n", "PRI * HT"] {
         let mut line = house.connect().await;
         line.send(beginning).await;
         let mut rest = Vec::new();
@@ -214,6 +220,34 @@ async fn a_client_that_does_not_read_is_cut() {
     let mut deaf = house.connect().await;
     deaf.send("GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await;
     house.hears("gone").await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_is_reset_and_its_neighbours_are_served() {
+    let patience = Patience { write: SHORT, ..LONG.patience };
+    let mut house = House::open(Terms { patience, ..LONG }).await;
+    let (mut sender, _) = house.http2().await;
+    let deaf = soon(sender.send_request(house.request("/endless"))).await.unwrap();
+    // A stream that is held back by the server itself is not the client's fault.
+    let held = tokio::spawn(sender.send_request(house.request("/hold")));
+    house.hears("held").await;
+    house.hears("gone").await;
+    house.release.notify_one();
+    assert_eq!(soon(held).await.unwrap().unwrap().status(), StatusCode::OK);
+    soon(deaf.into_body().collect()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_may_take_its_time_for_the_first_request() {
+    let patience = Patience { head: SHORT, ..LONG.patience };
+    let house = House::open(Terms { patience, ..LONG }).await;
+    let (mut sender, driving) = house.http2().await;
+    // A head that began at the same time shows that the time for one is over.
+    let mut slow = house.connect().await;
+    slow.send("G").await;
+    slow.ends().await;
+    assert!(!driving.is_finished());
+    assert_eq!(soon(sender.send_request(house.request("/"))).await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]
