@@ -138,6 +138,9 @@ impl Answer {
 
     /// The code of the error that it is.
     pub fn code(&self) -> String {
-        self.value()["error"]["code"].as_str().unwrap_or_else(|| panic!("no code in {}", self.text())).to_owned()
+        self.value()["error"]["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no code in {}", self.text()))
+            .to_owned()
     }
 }

@@ -1,0 +1,4 @@
+//! The server as its users meet it: the real binary, spoken to over real sockets.
+
+mod support;
+mod wire;
