@@ -42,12 +42,12 @@ impl Shape {
     }
 
     /// What stands in the way of a claim.
-    fn wish(self, n: usize) -> Option<Wish> {
+    fn wish(self, n: usize) -> Wish {
         match self {
-            Self::OneQueue => Some(Wish::default()),
-            Self::ManyQueues => Some(Wish { queue: format!("q{}", n % QUEUES), ..Wish::default() }),
-            Self::Unasked => Some(Wish { operation_type: "unasked", ..Wish::default() }),
-            Self::Delayed => Some(Wish { priority: 100, delay_seconds: 24 * 3600, ..Wish::default() }),
+            Self::OneQueue => Wish::default(),
+            Self::ManyQueues => Wish { queue: format!("q{}", n % QUEUES), ..Wish::default() },
+            Self::Unasked => Wish { operation_type: "unasked", ..Wish::default() },
+            Self::Delayed => Wish { priority: 100, delay_seconds: 24 * 3600, ..Wish::default() },
         }
     }
 
@@ -76,7 +76,7 @@ pub(super) async fn measure(plan: &Plan, waiting: usize, claims: usize) -> Resul
 async fn over(plan: &Plan, shape: Shape, size: usize, claims: usize) -> Result<Latencies, LoadError> {
     let scratch = Scratch::new(plan.scratch.as_deref())?;
     let (mut store, reader) = generate::open(&scratch.0)?;
-    generate::fill(&mut store, (0..size).filter_map(|n| shape.wish(n)))?;
+    generate::fill(&mut store, (0..size).map(|n| shape.wish(n)))?;
     // What is claimed is put back in the same number, so that the store keeps its size.
     let reserve = if shape.is_claimed() { claims * LIMIT } else { claims * LIMIT + SMALL };
     let queues = if matches!(shape, Shape::ManyQueues) { QUEUES } else { 1 };

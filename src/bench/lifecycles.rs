@@ -123,7 +123,8 @@ fn tell(
     report.add("lifecycles", rate, "/s", format!("{lives} in {elapsed:.1?}"));
     report.add("backlog grown", 100.0 * grown as f64 / lives.max(1) as f64, "%", "above 1 the run is void");
     report.add("lifecycles ÷ creates alone", rate / alone, "", "");
-    let each = |part: usize| 1e3 * (after[part] - before[part]).as_secs_f64() / lives.max(1) as f64;
+    let each =
+        |part: usize| 1e3 * after[part].saturating_sub(before[part]).as_secs_f64() / lives.max(1) as f64;
     let detail = format!("server {:.4}, worker {:.4}, submitters {:.4}", each(0), each(1), each(2));
     report.add("CPU a lifecycle", each(0) + each(1) + each(2), "ms", detail);
 }

@@ -43,11 +43,11 @@ pub(super) async fn patch(
     let id = id(&path)?;
     let (head, body) = request.into_parts();
     let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
-    let patch = read::patch::read(&body)?;
+    let said = read::patch::read(&body)?;
     let expected = match Tags::if_match(&head.headers) {
         Some(Tags::List(tags)) => Some(tags.iter().map(|tag| (tag.seq, tag.version)).collect()),
         Some(Tags::Any) | None => None,
     };
-    let patched = app.tracker.order(order(&caller, id, Command::Patch(patch), expected)).await?;
+    let patched = app.tracker.order(order(&caller, id, Command::Patch(said), expected)).await?;
     answer::operation(&app, StatusCode::OK, &patched)
 }

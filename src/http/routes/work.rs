@@ -147,7 +147,7 @@ pub(super) async fn work(
     let mut outcomes = exchanged.outcomes.into_iter();
     let outcomes = said.into_iter().filter_map(|said| match said {
         Said::Reported(id) => outcomes.next().map(|outcome| OutcomeView::of(id, outcome)),
-        Said::Bad(bad) => Some(OutcomeView::bad(bad)),
+        Said::Bad(bad) => Some(OutcomeView::bad(&bad)),
     });
     let answer = WorkAnswer {
         outcomes: outcomes.collect(),
@@ -192,7 +192,7 @@ impl OutcomeView {
         view
     }
 
-    fn bad(bad: BadReport) -> Self {
+    fn bad(bad: &BadReport) -> Self {
         let message = bad.error.message().to_owned();
         let target = bad.error.target_name().map(str::to_owned);
         Self { error: Some(OutcomeError { code: "invalidRequest", message, target }), ..Self::new(bad.id) }

@@ -1,5 +1,6 @@
 //! The small numbers that stand for words in the file. They never change their meaning.
 
+use super::error::{Fault, Result};
 use crate::operation::{EventKind, Hold, Outcome, Status, Via};
 
 /// `NotStarted` is 0: the ready index says so too.
@@ -26,13 +27,13 @@ pub(super) fn hold(hold: Option<Hold>) -> i64 {
     }
 }
 
-pub(super) fn hold_of(code: i64) -> Option<Option<Hold>> {
+pub(super) fn hold_of(code: i64) -> Result<Option<Hold>> {
     match code {
-        0 => Some(None),
-        1 => Some(Some(Hold::Delayed)),
-        2 => Some(Some(Hold::RetryBackoff)),
-        3 => Some(Some(Hold::External)),
-        _ => None,
+        0 => Ok(None),
+        1 => Ok(Some(Hold::Delayed)),
+        2 => Ok(Some(Hold::RetryBackoff)),
+        3 => Ok(Some(Hold::External)),
+        _ => Err(Fault::Damaged("a hold has no word")),
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
             assert_eq!(status_of(status(word)), Some(word));
         }
         for word in [None, Some(Hold::Delayed), Some(Hold::RetryBackoff), Some(Hold::External)] {
-            assert_eq!(hold_of(hold(word)), Some(word));
+            assert_eq!(hold_of(hold(word)).unwrap(), word);
         }
         for word in OUTCOMES {
             assert_eq!(outcome_of(outcome(word)), Some(word));
@@ -117,6 +118,7 @@ mod tests {
         for word in Via::ALL {
             assert_eq!(via_of(via(word)), Some(word));
         }
-        assert_eq!((status_of(4), hold_of(-1), kind_of(10)), (None, None, None));
+        assert_eq!((status_of(4), kind_of(10)), (None, None));
+        assert!(hold_of(-1).is_err());
     }
 }

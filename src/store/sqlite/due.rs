@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::error::Result;
 use super::load::{self, Loading};
-use crate::operation::{Seq, Timestamp};
+use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::turn::Touched;
 
 const FIRST: &str = "SELECT wake_at FROM operation WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
@@ -38,7 +38,7 @@ impl Wake {
     pub(super) fn settle(&mut self, operations: &[Touched]) {
         for touched in operations {
             let before = touched.before.as_ref().and_then(|before| before.wake_at());
-            let after = touched.after.as_ref().and_then(|after| after.wake_at());
+            let after = touched.after.as_ref().and_then(Operation::wake_at);
             let Self::Known(first) = *self else { return };
             if before == after {
                 continue;

@@ -10,8 +10,8 @@ use super::lanes::{LaneId, Lanes};
 use super::row::{self, Binder, Fields, Resting};
 use super::{codes, record};
 use crate::operation::{
-    Actor, Carrier, ClaimId, Event, EventKind, Lease, LeaseToken, Operation, Progress, Seq, Spec, State,
-    Status, WorkerId,
+    Actor, Carrier, ClaimId, Event, EventKind, Lease, LeaseToken, Progress, Seq, Spec, State, Status,
+    Timestamp, WorkerId,
 };
 use crate::store::turn::{Changes, Recorded};
 
@@ -122,15 +122,10 @@ fn read(
     specs: &mut HashMap<i64, Arc<Spec>>,
 ) -> Result<Event> {
     let mut fields = Fields::of(row);
-    let (cursor, _, seq, previous) = (fields.int()?, fields.int()?, fields.int()?, fields.int()?);
-    let at = fields.time()?;
-    let kind = codes::kind_of(fields.int()?).ok_or(Fault::Damaged("an event's kind has no word"))?;
-    let via = codes::via_of(fields.int()?).ok_or(Fault::Damaged("an event's door has no word"))?;
-    let actor = Actor { name: Arc::from(fields.text()?), via };
-    let status_before = fields.maybe_int()?.and_then(codes::status_of);
+    let Happening { cursor, seq, previous, at, kind, actor, status_before } = happening(&mut fields)?;
     let version = fields.int()?;
     let status = fields.status()?;
-    let hold = codes::hold_of(fields.int()?).ok_or(Fault::Damaged("a hold has no word"))?;
+    let hold = codes::hold_of(fields.int()?)?;
     let (attempts, token) = (fields.small()?, LeaseToken(fields.int()?));
     let ready_at = Some(fields.maybe_time()?.unwrap_or(at));
     let last_action = fields.maybe_time()?.unwrap_or(at);
@@ -148,48 +143,54 @@ fn read(
         (None, None) => spec_of(connection, seq, lane)?,
     };
     specs.insert(seq, spec.clone());
-    let mut operation: Operation = row::blank(Seq(seq), spec);
+    let mut operation = row::blank(Seq(seq), spec);
     operation.last_failure.clone_from(&error);
     operation.state = match status {
         Status::Running if operation.spec.external => State::Running(Carrier::Owner),
         Status::Running => State::Running(Carrier::Worker(past_lease(&actor, token, at)?)),
-        _ => row::resting(Resting {
-            status,
-            hold,
-            ready_at,
-            finished,
-            outcome,
-            error,
-            result: None,
-            resource_location,
-        })?,
+        _ => {
+            let result = None;
+            let resting =
+                Resting { status, hold, ready_at, finished, outcome, error, result, resource_location };
+            row::resting(resting)?
+        }
     };
-    Ok(Event {
-        cursor,
-        previous,
-        at,
-        kind,
-        actor,
-        status_before,
-        operation: Operation {
-            version,
-            cursor,
-            last_action,
-            changed: at,
-            attempts,
-            token,
-            started,
-            start_at,
-            expires,
-            progress,
-            cancel_requested,
-            ..operation
-        },
-    })
+    operation.version = version;
+    operation.cursor = cursor;
+    operation.last_action = last_action;
+    operation.changed = at;
+    operation.attempts = attempts;
+    operation.token = token;
+    operation.started = started;
+    (operation.start_at, operation.expires) = (start_at, expires);
+    operation.progress = progress;
+    operation.cancel_requested = cancel_requested;
+    Ok(Event { cursor, previous, at, kind, actor, status_before, operation })
+}
+
+/// What happened, apart from what became of the operation.
+struct Happening {
+    cursor: i64,
+    seq: i64,
+    previous: i64,
+    at: Timestamp,
+    kind: EventKind,
+    actor: Actor,
+    status_before: Option<Status>,
+}
+
+fn happening(fields: &mut Fields<'_>) -> Result<Happening> {
+    let (cursor, _, seq, previous) = (fields.int()?, fields.int()?, fields.int()?, fields.int()?);
+    let at = fields.time()?;
+    let kind = codes::kind_of(fields.int()?).ok_or(Fault::Damaged("an event's kind has no word"))?;
+    let via = codes::via_of(fields.int()?).ok_or(Fault::Damaged("an event's door has no word"))?;
+    let actor = Actor { name: Arc::from(fields.text()?), via };
+    let status_before = fields.maybe_int()?.and_then(codes::status_of);
+    Ok(Happening { cursor, seq, previous, at, kind, actor, status_before })
 }
 
 /// Leases of the past are kept nowhere and shown to nobody: only that there was one, and its token.
-fn past_lease(actor: &Actor, token: LeaseToken, at: crate::operation::Timestamp) -> Result<Lease> {
+fn past_lease(actor: &Actor, token: LeaseToken, at: Timestamp) -> Result<Lease> {
     let nobody = || ClaimId::parse("-").map_err(|_| Fault::Damaged("a worker's name is none"));
     let worker = WorkerId::parse(&actor.name).or_else(|_| nobody())?;
     Ok(Lease { token, worker, claim: nobody()?, own: false, seconds: 0, until: at, cap: None, pending: None })
@@ -200,6 +201,7 @@ fn spec_of(connection: &Connection, seq: i64, lane: Arc<crate::operation::Lane>)
     let mut rows = statement.query([seq])?;
     let row = rows.next()?.ok_or(Fault::Damaged("an event is of no operation"))?;
     let mut fields = Fields::of(row);
-    (fields.int()?, fields.int()?);
+    fields.int()?;
+    fields.int()?;
     Ok(Arc::new(row::spec(&mut fields, lane)?))
 }

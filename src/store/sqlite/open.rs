@@ -91,7 +91,7 @@ fn make(directory: &Path) -> std::result::Result<(), OpenError> {
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .and_then(|()| directory.parent().map_or(Ok(()), |parent| sync_if_named(parent)))
+        .and_then(|()| directory.parent().map_or(Ok(()), sync_if_named))
         .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })
 }
 

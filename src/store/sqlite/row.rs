@@ -182,7 +182,7 @@ pub(super) fn operation(
     operation.version = fields.int()?;
     operation.cursor = fields.int()?;
     let status = fields.status()?;
-    let hold = codes::hold_of(fields.int()?).ok_or(Fault::Damaged("a hold has no word"))?;
+    let hold = codes::hold_of(fields.int()?)?;
     let ready_at = fields.maybe_time()?;
     operation.last_action = fields.time()?;
     operation.changed = fields.time()?;

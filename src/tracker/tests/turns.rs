@@ -130,7 +130,7 @@ async fn after_an_outage_live_workers_speak_first() {
     let rig = Rig::new().await;
     rig.submitted("t").await;
     let (id, token) = rig.claimed("w", "t").await;
-    pass(&rig, Duration::from_secs(60)).await;
+    pass(&rig, Duration::from_mins(1)).await;
     assert_eq!(rig.get(id).await.status(), Status::Running);
     let (told, _) = rig.exchange("w", vec![completed(id, token)], None).await;
     assert!(accepted(&told.outcomes[0]));

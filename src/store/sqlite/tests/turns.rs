@@ -135,7 +135,7 @@ fn at_a_start_own_leases_end_and_others_rest() {
     };
     house.command(made[0].spec.id, &own);
     house.claim(1);
-    house.restart(Duration::from_secs(300));
+    house.restart(Duration::from_mins(5));
     let start = house.time_now();
     let set = house.turn(&Touches { due: 10, ..Touches::default() }, |_, _| {});
     assert_eq!(set.due, [made[0].seq]);
