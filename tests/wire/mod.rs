@@ -1,6 +1,8 @@
 //! The wire as the documentation promises it, route by route and error by error.
 
 mod matrix;
+mod read;
+mod submit;
 
 use std::process::{Command, Stdio};
 
