@@ -28,10 +28,6 @@ pub struct Arguments {
     #[command(subcommand)]
     figure: Figure,
 
-    /// Print JSON instead of a table
-    #[arg(long, global = true)]
-    json: bool,
-
     /// Seconds that each measurement runs
     #[arg(long, global = true, default_value_t = 5, value_name = "SECONDS")]
     seconds: u64,
@@ -105,6 +101,13 @@ enum Figure {
     },
 }
 
+impl Arguments {
+    /// Whether this process is what is measured, rather than what measures.
+    pub fn serves(&self) -> bool {
+        matches!(self.figure, Figure::Yardstick { .. } | Figure::Claim { .. })
+    }
+}
+
 /// What every figure is measured with.
 #[derive(Debug, Clone)]
 struct Plan {
@@ -114,7 +117,7 @@ struct Plan {
 }
 
 /// Measures, and prints what was measured.
-pub async fn run(arguments: Arguments) -> Result<(), LoadError> {
+pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
     let plan = Plan {
         span: Duration::from_secs(arguments.seconds),
         connections: arguments.connections,
@@ -132,6 +135,6 @@ pub async fn run(arguments: Arguments) -> Result<(), LoadError> {
         Figure::Yardstick { which } => return yardstick::serve(&which).await,
         Figure::Worker { url, concurrency } => return lifecycles::worker(&url, concurrency).await,
     };
-    report.print(arguments.json);
+    report.print(json);
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! `serve` starts the server and `token` administers it on its own machine. All others are clients of the wire like
 //! any other, by the SDK's client.
 
+mod bench;
 mod cancel;
 mod completions;
 mod connection;
@@ -55,6 +56,7 @@ enum Subcommand {
     Health(health::Health),
     Version(version::Version),
     Completions(completions::Completions),
+    Bench(bench::Bench),
 }
 
 /// Runs the process: reads its arguments, does what they say, and tells how it ended.
@@ -69,14 +71,15 @@ pub fn main() -> ExitCode {
     };
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut output = Output::of_process(&mut out, &mut err, arguments.json);
-    let ended = arguments.subcommand.run(&mut output);
+    let ended = arguments.subcommand.run(&mut output, arguments.json);
     output.conclude(ended).into()
 }
 
 impl Subcommand {
-    fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    fn run(self, output: &mut Output<'_>, json: bool) -> Result<Exit, Failure> {
         match self {
             Self::Serve(serve) => serve.run(),
+            Self::Bench(bench) => bench.run(json),
             Self::Version(version) => version.run(output),
             Self::Completions(completions) => completions.run(output),
             Self::Submit(submit) => wait_for(submit.run(output)),
