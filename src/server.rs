@@ -1,8 +1,10 @@
 //! Puts the rooms together and serves: the store, the tracker over it, the routes, the server's own worker tasks. Ends
 //! when it is told to, or when the store has failed.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -183,6 +185,8 @@ impl Running {
 /// The socket of the machine's own requests. One that a killed server left behind goes: its data is ours by the lock.
 fn bind_socket(path: &PathBuf) -> Result<UnixListener, ServeError> {
     let _ = std::fs::remove_file(path);
-    UnixListener::bind(path)
-        .map_err(|source| ServeError::Bind { address: path.display().to_string(), source })
+    let bound = UnixListener::bind(path).and_then(|listener| {
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map(|()| listener)
+    });
+    bound.map_err(|source| ServeError::Bind { address: path.display().to_string(), source })
 }

@@ -115,6 +115,16 @@ fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, Api
                 "without a token this server answers only to the machine's own names, as in http://127.0.0.1";
             return Err(ApiError::new(Code::AccessDenied, message));
         }
+        // Or, without reading the answers, to its true name.
+        let origin = request.headers().get(header::ORIGIN);
+        let of_machine = |origin: &http::HeaderValue| {
+            let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+            host.is_some_and(auth::is_loopback_host)
+        };
+        if origin.is_some_and(|origin| !of_machine(origin)) {
+            let message = "without a token this server answers no pages of other machines";
+            return Err(ApiError::new(Code::AccessDenied, message));
+        }
     }
     let caller = app.keys.verify(request.headers())?;
     caller.require(scope)?;

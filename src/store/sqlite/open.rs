@@ -1,7 +1,7 @@
 //! From a directory to a store that may be read: held, recovered, copied back, brought to the latest schema.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +66,8 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
     let lock = hold(&directory)?;
     let space = Space::open(&directory, min_free_bytes);
     let file = directory.join(FILE);
+    private(&file)
+        .map_err(|error| OpenError::Io { directory: directory.clone(), what: error.to_string() })?;
     let refuse = |fault: Fault| refusal(&fault, &directory, &file);
 
     let mut writer = connection(&file, OpenFlags::default(), WRITER_CACHE_KIB).map_err(refuse)?;
@@ -104,13 +106,18 @@ fn sync(directory: &Path) -> std::io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Opens a file, or makes it for this user only: the directory may have been there before, and open to others. SQLite
+/// gives its log the mode of the database.
+fn private(file: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)
+}
+
 fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
     let io = |error: std::io::Error| OpenError::Io {
         directory: directory.to_owned(),
         what: format!("its lock file: {error}"),
     };
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK)).map_err(io)?;
+    let file = private(&directory.join(LOCK)).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: directory.to_owned() }),

@@ -77,9 +77,12 @@ fn completed(held: &Held, success: Success) -> Report {
         let message = format!("the result has {bytes} bytes of JSON, {RESULT_BYTES_MAX} are allowed");
         return failed(held, &HandlerError::permanent("outputTooLarge", message));
     }
+    // The last news of its progress may not have gone out yet.
+    let (percent_complete, detail) = held.take_unsent().progress.unzip();
     Report {
         result,
-        status_detail: success.status_detail.map(cut_detail),
+        percent_complete,
+        status_detail: success.status_detail.or(detail).map(cut_detail),
         resource_location: success.resource_location,
         ..Report::new(held.key.id, held.key.token, Status::Completed)
     }
