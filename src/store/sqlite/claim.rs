@@ -5,16 +5,17 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use rusqlite::Connection;
 
+use super::columns::{Binder, Fields};
 use super::error::Result;
 use super::lanes::{LaneId, Lanes};
 use super::load;
-use super::row::{Binder, Fields};
 use crate::operation::{Rank, Seq};
 use crate::store::turn::Want;
 
-/// The next ranks of a lane. Answered from the ready index alone; the literal conditions are those of the index.
+/// The next ranks of a lane. Answered from the ready index alone; the literal conditions are those of the index. Without
+/// the collation SQLite would not seek by the third part, since a row's number has none of its own.
 pub(super) const NEXT: &str = "SELECT urgency, ready_at, seq FROM operation \
-     WHERE lane = ?1 AND status = 0 AND hold = 0 AND (urgency, ready_at, seq) > (?2, ?3, ?4) \
+     WHERE lane = ?1 AND status = 0 AND hold = 0 AND (urgency, ready_at, seq) > (?2, ?3, ?4 COLLATE BINARY) \
      ORDER BY urgency, ready_at, seq LIMIT ?5";
 
 /// How far the open turn has read into the lanes. Kept over all of its claims, so that an operation goes to one only.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::codes;
+use super::columns::{Binder, Fields};
 use super::error::Result;
-use super::row::{Binder, Fields, name};
+use super::text::name;
 use crate::operation::{QueueName, Status, TenantId, Timestamp};
 use crate::store::QueueDepth;
 use crate::store::turn::{Touched, count_deltas};

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::columns::{Binder, Fields};
 use super::error::{Fault, Result};
-use super::row::{Binder, Fields, name};
+use super::text::{name, tenant};
 use crate::operation::{Lane, Rank, Seq, TenantId, Timestamp};
 use crate::store::turn::Want;
 
@@ -162,6 +163,9 @@ impl Lanes {
 
 /// The parts of a lane, in the order of its columns.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Lane> {
-    let tenant = TenantId::parse(fields.text()?).map_err(|_| Fault::Damaged("a tenant's name is none"))?;
-    Ok(Lane { tenant, queue: name(fields.text()?)?, operation_type: name(fields.text()?)? })
+    Ok(Lane {
+        tenant: tenant(fields.text()?)?,
+        queue: name(fields.text()?)?,
+        operation_type: name(fields.text()?)?,
+    })
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, Row};
 
+use super::columns::{Binder, Fields};
 use super::error::{Fault, Result};
-use super::row::{Binder, Fields};
+use super::text::{tag, tenant};
 use crate::limits;
 use crate::operation::{ClaimId, Lease, LeaseToken, Progress, Seq, TenantId, Timestamp, WorkerId};
 use crate::store::turn::Touched;
@@ -62,8 +63,7 @@ impl Leases {
         while let Some(row) = rows.next()? {
             let mut fields = Fields::of(row);
             let seq = Seq(fields.int()?);
-            let tenant =
-                TenantId::parse(fields.text()?).map_err(|_| Fault::Damaged("a tenant's name is none"))?;
+            let tenant = tenant(fields.text()?)?;
             leases.insert(seq, tenant, read(&mut fields)?);
         }
         Ok(leases)
@@ -246,7 +246,6 @@ pub(super) fn of(connection: &Connection, seq: Seq) -> Result<Lease> {
 
 /// The columns from `token` on.
 fn read(fields: &mut Fields<'_>) -> Result<Lease> {
-    let tag = |text: &str| WorkerId::parse(text).map_err(|_| Fault::Damaged("a worker's name is none"));
     let token = LeaseToken(fields.int()?);
     let until = fields.time()?;
     let seconds = fields.small()?;

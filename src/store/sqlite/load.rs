@@ -7,8 +7,9 @@ use rusqlite::{Connection, Row, Statement};
 
 use super::Resident;
 use super::claim::Heads;
+use super::columns::Fields;
 use super::error::Result;
-use super::row::{self, Fields};
+use super::row;
 use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::turn::{Touches, WorkingSet};
 

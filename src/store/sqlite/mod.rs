@@ -3,17 +3,19 @@
 //! [`open()`] takes the directory, recovers the file and reads what is kept in memory. A turn is `load` (what commands name:
 //! by id, key, claim), `claim` (the heads of lanes), `due` (what time acts on), then `save`, which writes each changed row
 //! once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half.
-//! `row` stands between columns and operations, `wal` keeps the log short, `space` watches the disk.
+//! `row`, `columns`, `text` and `codes` stand between the file and operations, `wal` keeps the log short, `space` watches the disk.
 //!
 //! Kept in memory are things bounded by limits or by running work: the lanes, the leases, a few numbers. They change only
 //! once a commit is durable; after a rollback they are what the file says.
 
 mod claim;
 mod codes;
+mod columns;
 mod counts;
 mod due;
 mod error;
 mod events;
+mod history;
 mod lanes;
 mod leases;
 mod load;
@@ -28,6 +30,7 @@ mod save;
 mod space;
 #[cfg(test)]
 mod tests;
+mod text;
 mod wal;
 
 use std::fs::File;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::Result;
-use super::row;
+use super::text;
 use crate::limits;
 use crate::operation::{Json, Payload, Seq, State};
 use crate::store::Payloads;
@@ -100,5 +100,5 @@ pub(super) fn payloads(connection: &Connection, operations: &[Seq]) -> Result<Ve
 fn get(connection: &Connection, sql: &str, key: i64) -> Result<Option<Json>> {
     let mut statement = connection.prepare_cached(sql)?;
     let bytes: Option<Vec<u8>> = statement.query_row([key], |row| row.get(0)).optional()?;
-    bytes.as_deref().map(row::json).transpose()
+    bytes.as_deref().map(text::json).transpose()
 }

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::columns::Fields;
 use super::error::{Fault, Result};
 use super::lanes::{self, LaneId};
-use super::row::{self, Fields};
-use super::{counts, events, leases, open, payload, registry};
+use super::{counts, history, leases, open, payload, registry, row};
 use crate::operation::{
     Attempt, Event, Lane, Operation, OperationId, Payload, Seq, State, TenantId, Timestamp,
 };
@@ -151,7 +151,7 @@ impl Inner {
         while events.len() < limit {
             let moment = connection.unchecked_transaction()?;
             let mut mine = |id| Ok(Some(self.lane(&moment, id)?).filter(|lane| lane.tenant == *tenant));
-            let chunk = events::chunk(&moment, after, EVENT_ROWS, limit - events.len(), &mut mine)?;
+            let chunk = history::chunk(&moment, after, EVENT_ROWS, limit - events.len(), &mut mine)?;
             events.extend(chunk.events);
             after = chunk.last;
             if chunk.ended {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::error::{Fault, Result};
-use super::row;
+use super::{row, text as texts};
 use crate::operation::{Lane, OperationId, Spec, Timestamp};
 
 /// What never changes of an operation that is still there.
@@ -42,8 +42,8 @@ pub(super) fn write(spec: &Spec) -> String {
         max_attempts: spec.max_attempts,
         timeout_seconds: spec.timeout_seconds,
         submitted_by: spec.submitted_by.to_string(),
-        retry: spec.retry.as_ref().map(row::retry_text).and_then(raw),
-        labels: spec.labels.as_ref().map(|labels| row::labels_text(labels)).and_then(raw),
+        retry: spec.retry.as_ref().map(texts::retry_text).and_then(raw),
+        labels: spec.labels.as_ref().map(|labels| texts::labels_text(labels)).and_then(raw),
     };
     // Numbers, texts and JSON always serialise.
     serde_json::to_string(&written).unwrap_or_default()
@@ -64,8 +64,8 @@ pub(super) fn read(text: &str, lane: Arc<Lane>) -> Result<Spec> {
         priority: written.priority,
         timeout_seconds: written.timeout_seconds,
         max_attempts: written.max_attempts,
-        retry: written.retry.map(|raw| row::retry(raw.get())).transpose()?,
-        labels: written.labels.map(|raw| row::labels(raw.get())).transpose()?,
+        retry: written.retry.map(|raw| texts::retry(raw.get())).transpose()?,
+        labels: written.labels.map(|raw| texts::labels(raw.get())).transpose()?,
         submitted_by: Arc::from(written.submitted_by),
     })
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::codes;
+use super::columns::{Binder, Fields};
 use super::error::{Fault, Result};
-use super::row::{self, Binder, Fields, name};
-use crate::operation::{Attempt, LeaseToken, Name, Seq, TenantId, Timestamp, WorkerId};
+use super::{codes, text};
+use crate::operation::{Attempt, LeaseToken, Seq, Timestamp};
 use crate::store::credential::Credential;
 use crate::store::turn::{Changes, WorkerSeen};
 
@@ -73,15 +73,15 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
         let mut row = Binder::of(&mut statement);
         row.put(attempt.seq.0)?.put(attempt.token.0)?.put(attempt.worker.as_str())?;
         row.time(attempt.started)?.time(attempt.ended)?.put(codes::outcome(attempt.outcome))?;
-        row.put(attempt.failure.as_ref().map(|failure| row::failure_text(failure)))?;
+        row.put(attempt.failure.as_ref().map(|failure| text::failure_text(failure)))?;
         row.run()?;
     }
     for worker in &changes.workers {
         connection.prepare_cached(PUT_WORKER)?.execute((
             worker.tenant.as_str(),
             worker.worker.as_str(),
-            worker.queues.as_deref().map(names_text),
-            worker.operation_types.as_deref().map(names_text),
+            worker.queues.as_deref().map(text::names_text),
+            worker.operation_types.as_deref().map(text::names_text),
             worker.at.ticks(),
         ))?;
     }
@@ -93,7 +93,7 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
             &*credential.name,
             // Texts always serialise.
             serde_json::to_string(&scopes).unwrap_or_default(),
-            credential.queues.as_deref().map(names_text),
+            credential.queues.as_deref().map(text::names_text),
             credential.hash.as_slice(),
             credential.created.ticks(),
             credential.revoked,
@@ -112,11 +112,11 @@ pub(super) fn attempts(connection: &Connection, seq: Seq) -> Result<Vec<Attempt>
         attempts.push(Attempt {
             seq,
             token: LeaseToken(fields.int()?),
-            worker: worker_id(fields.text()?)?,
+            worker: text::tag(fields.text()?)?,
             started: fields.time()?,
             ended: fields.time()?,
             outcome: codes::outcome_of(fields.int()?).ok_or(Fault::Damaged("an outcome has no word"))?,
-            failure: fields.maybe_text()?.map(row::failure).transpose()?,
+            failure: fields.maybe_text()?.map(text::failure).transpose()?,
         });
     }
     Ok(attempts)
@@ -130,10 +130,10 @@ pub(super) fn workers(connection: &Connection, since: Timestamp) -> Result<Vec<W
     while let Some(row) = rows.next()? {
         let mut fields = Fields::of(row);
         workers.push(WorkerSeen {
-            tenant: tenant(fields.text()?)?,
-            worker: worker_id(fields.text()?)?,
-            queues: fields.maybe_text()?.map(names).transpose()?,
-            operation_types: fields.maybe_text()?.map(names).transpose()?,
+            tenant: text::tenant(fields.text()?)?,
+            worker: text::tag(fields.text()?)?,
+            queues: fields.maybe_text()?.map(text::names).transpose()?,
+            operation_types: fields.maybe_text()?.map(text::names).transpose()?,
             at: fields.time()?,
         });
     }
@@ -149,35 +149,14 @@ pub(super) fn credentials(connection: &Connection) -> Result<Vec<Credential>> {
         let mut fields = Fields::of(row);
         credentials.push(Credential {
             id: Arc::from(fields.text()?),
-            tenant: tenant(fields.text()?)?,
+            tenant: text::tenant(fields.text()?)?,
             name: Arc::from(fields.text()?),
-            scopes: texts(fields.text()?)?.into_iter().map(Arc::from).collect(),
-            queues: fields.maybe_text()?.map(names).transpose()?,
+            scopes: text::words(fields.text()?)?.into_iter().map(Arc::from).collect(),
+            queues: fields.maybe_text()?.map(text::names).transpose()?,
             hash: fields.blob()?.try_into().map_err(|_| Fault::Damaged("a hash has another length"))?,
             created: fields.time()?,
             revoked: fields.flag()?,
         });
     }
     Ok(credentials)
-}
-
-fn tenant(text: &str) -> Result<TenantId> {
-    TenantId::parse(text).map_err(|_| Fault::Damaged("a tenant's name is none"))
-}
-
-fn worker_id(text: &str) -> Result<WorkerId> {
-    WorkerId::parse(text).map_err(|_| Fault::Damaged("a worker's name is none"))
-}
-
-fn names_text(names: &[Name]) -> String {
-    // Texts always serialise.
-    serde_json::to_string(names).unwrap_or_default()
-}
-
-fn texts(json: &str) -> Result<Vec<String>> {
-    serde_json::from_str(json).map_err(|_| Fault::Damaged("a list of names does not parse"))
-}
-
-fn names(json: &str) -> Result<Arc<[Name]>> {
-    texts(json)?.iter().map(|text| name(text)).collect()
 }

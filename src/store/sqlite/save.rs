@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use rusqlite::{CachedStatement, Connection};
 
+use super::columns::Binder;
 use super::error::{Fault, Result};
 use super::lanes::{LaneId, Lanes};
-use super::row::{self, Binder};
-use super::{codes, counts, events, leases, payload, registry};
+use super::{codes, counts, events, leases, payload, registry, text};
 use crate::operation::{Operation, Payload, Spec, State};
 use crate::store::turn::{Changes, Touched};
 
@@ -194,8 +194,8 @@ fn bind_standing(row: &mut Binder<'_, '_>, after: &Operation) -> Result<()> {
     row.put(after.progress.percent)?.put(after.progress.detail.as_deref())?;
     row.put(told.map(|(count, _)| count))?.maybe_time(told.map(|(_, at)| at))?;
     row.put(outcome)?.maybe_time(after.completed())?;
-    row.put(error.map(|error| row::failure_text(error)))?;
-    row.put(after.last_failure.as_ref().map(|failure| row::failure_text(failure)))?;
+    row.put(error.map(|error| text::failure_text(error)))?;
+    row.put(after.last_failure.as_ref().map(|failure| text::failure_text(failure)))?;
     row.put(after.cancel_requested.then_some(1))?.put(after.resource_location().map(|url| &**url))?;
     bind_payload(row, after.result())
 }
@@ -207,8 +207,8 @@ fn bind_spec(row: &mut Binder<'_, '_>, after: &Operation, lane: LaneId) -> Resul
     row.put(-spec.priority)?.put(spec.max_attempts)?.put(spec.external)?;
     row.time(spec.created)?.time(spec.received)?.put(&*spec.submitted_by)?;
     row.put(spec.fingerprint.as_ref().map(<[u8; 32]>::as_slice))?.put(spec.key.as_deref())?;
-    row.put(spec.timeout_seconds)?.put(spec.retry.as_ref().map(row::retry_text))?;
-    row.put(spec.labels.as_ref().map(|labels| row::labels_text(labels)))?;
+    row.put(spec.timeout_seconds)?.put(spec.retry.as_ref().map(text::retry_text))?;
+    row.put(spec.labels.as_ref().map(|labels| text::labels_text(labels)))?;
     bind_payload(row, spec.input.as_ref())
 }
 

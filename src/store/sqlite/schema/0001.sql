@@ -59,7 +59,7 @@ CREATE TABLE operation (
 CREATE UNIQUE INDEX operation_id ON operation (tenant, id);
 CREATE UNIQUE INDEX operation_key ON operation (tenant, key) WHERE key IS NOT NULL;
 -- What a claim reads; whatever may not start yet is not in it, so a claim never skips a row. Its last column is seq, as of
--- every index. SQLite seeks by the two before it and passes over what it has read of the same instant.
+-- every index; were that named, SQLite would not seek by it.
 CREATE INDEX operation_ready ON operation (lane, urgency, ready_at) WHERE status = 0 AND hold = 0;
 -- What the tick reads.
 CREATE INDEX operation_wake ON operation (wake_at) WHERE wake_at IS NOT NULL;

@@ -92,7 +92,7 @@ fn what_a_claim_reads_is_answered_by_the_ready_index_alone() {
         .unwrap();
     assert_eq!(
         plan,
-        "SEARCH operation USING COVERING INDEX operation_ready (lane=? AND (urgency,ready_at)>(?,?))"
+        "SEARCH operation USING COVERING INDEX operation_ready (lane=? AND (urgency,ready_at,rowid)>(?,?,?))"
     );
 }
 

@@ -1,0 +1,129 @@
+//! The columns of a row and the parameters of a statement, one after the other: by position, without a name to look up.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Row};
+
+use super::error::{Fault, Result};
+use super::{codes, text};
+use crate::operation::{Hold, Payload, Status, Timestamp};
+
+/// Reads the columns of a row one after the other.
+pub(super) struct Fields<'r> {
+    row: &'r Row<'r>,
+    at: usize,
+}
+
+impl<'r> Fields<'r> {
+    pub(super) fn of(row: &'r Row<'r>) -> Self {
+        Self { row, at: 0 }
+    }
+
+    /// Without its first ones.
+    pub(super) fn after(row: &'r Row<'r>, skipped: usize) -> Self {
+        Self { row, at: skipped }
+    }
+
+    fn next(&mut self) -> Result<ValueRef<'r>> {
+        let value = self.row.get_ref(self.at)?;
+        self.at += 1;
+        Ok(value)
+    }
+
+    pub(super) fn int(&mut self) -> Result<i64> {
+        Ok(self.next()?.as_i64()?)
+    }
+
+    pub(super) fn maybe_int(&mut self) -> Result<Option<i64>> {
+        Ok(self.next()?.as_i64_or_null()?)
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool> {
+        Ok(self.maybe_int()?.unwrap_or(0) != 0)
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'r str> {
+        Ok(self.next()?.as_str()?)
+    }
+
+    pub(super) fn maybe_text(&mut self) -> Result<Option<&'r str>> {
+        Ok(self.next()?.as_str_or_null()?)
+    }
+
+    pub(super) fn blob(&mut self) -> Result<&'r [u8]> {
+        Ok(self.next()?.as_blob()?)
+    }
+
+    pub(super) fn maybe_blob(&mut self) -> Result<Option<&'r [u8]>> {
+        Ok(self.next()?.as_blob_or_null()?)
+    }
+
+    pub(super) fn time(&mut self) -> Result<Timestamp> {
+        Ok(Timestamp::from_ticks(self.int()?))
+    }
+
+    pub(super) fn maybe_time(&mut self) -> Result<Option<Timestamp>> {
+        Ok(self.maybe_int()?.map(Timestamp::from_ticks))
+    }
+
+    /// A number that fits what it is kept in.
+    pub(super) fn small<T: TryFrom<i64>>(&mut self) -> Result<T> {
+        narrow(self.int()?)
+    }
+
+    pub(super) fn maybe_small<T: TryFrom<i64>>(&mut self) -> Result<Option<T>> {
+        self.maybe_int()?.map(narrow).transpose()
+    }
+
+    pub(super) fn status(&mut self) -> Result<Status> {
+        codes::status_of(self.int()?).ok_or(Fault::Damaged("a status has no word"))
+    }
+
+    pub(super) fn hold(&mut self) -> Result<Option<Hold>> {
+        match self.int()? {
+            0 => Ok(None),
+            code => codes::hold_of(code).map(Some).ok_or(Fault::Damaged("a hold has no word")),
+        }
+    }
+
+    /// Its text, or where it is kept apart its length.
+    pub(super) fn payload(&mut self) -> Result<Option<Payload>> {
+        let inline = self.maybe_blob()?.map(text::json).transpose()?.map(Payload::Inline);
+        let stored = self.maybe_small()?.map(|bytes| Payload::Stored { bytes });
+        Ok(inline.or(stored))
+    }
+}
+
+pub(super) fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T> {
+    T::try_from(value).map_err(|_| Fault::Damaged("a number is out of its range"))
+}
+
+/// Binds the parameters of a statement one after the other, then runs it.
+pub(super) struct Binder<'s, 'c> {
+    statement: &'s mut CachedStatement<'c>,
+    at: usize,
+}
+
+impl<'s, 'c> Binder<'s, 'c> {
+    pub(super) fn of(statement: &'s mut CachedStatement<'c>) -> Self {
+        Self { statement, at: 0 }
+    }
+
+    pub(super) fn put<T: rusqlite::ToSql>(&mut self, value: T) -> Result<&mut Self> {
+        self.at += 1;
+        self.statement.raw_bind_parameter(self.at, value)?;
+        Ok(self)
+    }
+
+    pub(super) fn time(&mut self, value: Timestamp) -> Result<&mut Self> {
+        self.put(value.ticks())
+    }
+
+    pub(super) fn maybe_time(&mut self, value: Option<Timestamp>) -> Result<&mut Self> {
+        self.put(value.map(Timestamp::ticks))
+    }
+
+    /// Gives how many rows changed.
+    pub(super) fn run(self) -> Result<usize> {
+        Ok(self.statement.raw_execute()?)
+    }
+}

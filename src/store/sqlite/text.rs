@@ -1,0 +1,107 @@
+//! The columns that hold a text with more in it than itself: names, JSON, lists.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::error::{Fault, Result};
+use crate::operation::{Failure, Json, Labels, Name, RetryPolicy, TenantId, WorkerId};
+
+pub(super) fn json(bytes: &[u8]) -> Result<Json> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Fault::Damaged("JSON is not UTF-8"))?;
+    let raw = RawValue::from_string(text.to_owned()).map_err(|_| Fault::Damaged("JSON does not parse"))?;
+    Ok(Arc::from(raw))
+}
+
+pub(super) fn name(text: &str) -> Result<Name> {
+    Name::parse(text).map_err(|_| Fault::Damaged("a name is none"))
+}
+
+pub(super) fn tenant(text: &str) -> Result<TenantId> {
+    TenantId::parse(text).map_err(|_| Fault::Damaged("a tenant's name is none"))
+}
+
+/// A worker's name, or a claim's.
+pub(super) fn tag(text: &str) -> Result<WorkerId> {
+    WorkerId::parse(text).map_err(|_| Fault::Damaged("a worker's name is none"))
+}
+
+pub(super) fn names_text(names: &[Name]) -> String {
+    // Texts always serialise.
+    serde_json::to_string(names).unwrap_or_default()
+}
+
+pub(super) fn words(json: &str) -> Result<Vec<String>> {
+    serde_json::from_str(json).map_err(|_| Fault::Damaged("a list of names does not parse"))
+}
+
+pub(super) fn names(json: &str) -> Result<Arc<[Name]>> {
+    words(json)?.iter().map(|text| name(text)).collect()
+}
+
+#[derive(serde::Serialize)]
+struct FailureWritten<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full: Option<&'a str>,
+}
+
+#[derive(serde::Deserialize)]
+struct FailureRead {
+    code: String,
+    message: String,
+    full: Option<String>,
+}
+
+pub(super) fn failure_text(failure: &Failure) -> String {
+    let written =
+        FailureWritten { code: &failure.code, message: &failure.message, full: failure.full.as_deref() };
+    // Three texts always serialise.
+    serde_json::to_string(&written).unwrap_or_default()
+}
+
+pub(super) fn failure(text: &str) -> Result<Arc<Failure>> {
+    let read: FailureRead =
+        serde_json::from_str(text).map_err(|_| Fault::Damaged("an error does not parse"))?;
+    Ok(Arc::new(Failure {
+        code: read.code.into(),
+        message: read.message.into(),
+        full: read.full.map(Arc::from),
+    }))
+}
+
+pub(super) fn retry_text(policy: &RetryPolicy) -> String {
+    let RetryPolicy { initial_delay_seconds, factor, max_delay_seconds, jitter } = policy;
+    format!("[{initial_delay_seconds},{factor},{max_delay_seconds},{jitter}]")
+}
+
+/// Parsed by the standard library, which reads exactly the number that was written; `serde_json` may miss it by a bit.
+pub(super) fn retry(text: &str) -> Result<RetryPolicy> {
+    let damaged = Fault::Damaged("a retry policy does not parse");
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let mut numbers = inner.unwrap_or_default().split(',').map(str::parse::<f64>);
+    let mut next = || numbers.next()?.ok();
+    match (next(), next(), next(), next()) {
+        (Some(initial_delay_seconds), Some(factor), Some(max_delay_seconds), Some(jitter)) => {
+            Ok(RetryPolicy { initial_delay_seconds, factor, max_delay_seconds, jitter })
+        }
+        _ => Err(damaged),
+    }
+}
+
+pub(super) fn labels_text(labels: &Labels) -> String {
+    let plain: BTreeMap<&str, &str> =
+        labels.iter().map(|(name, value)| (name.as_str(), value.as_ref())).collect();
+    // A map of texts always serialises.
+    serde_json::to_string(&plain).unwrap_or_default()
+}
+
+pub(super) fn labels(text: &str) -> Result<Arc<Labels>> {
+    let plain: BTreeMap<String, String> =
+        serde_json::from_str(text).map_err(|_| Fault::Damaged("labels do not parse"))?;
+    let labels =
+        plain.into_iter().map(|(key, value)| Ok((name(&key)?, Arc::from(value)))).collect::<Result<_>>()?;
+    Ok(Arc::new(labels))
+}
