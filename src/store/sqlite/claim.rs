@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use rusqlite::Connection;
 
-use super::columns::{Binder, Fields};
+use super::columns::{Fields, Prepared};
 use super::error::Result;
 use super::lanes::{LaneId, Lanes};
 use super::load;
@@ -87,11 +87,11 @@ impl Heads {
 
 fn read(connection: &Connection, lanes: &mut Lanes, id: LaneId, scan: &mut Scan, chunk: usize) -> Result<()> {
     load::open(connection)?;
-    let mut statement = connection.prepare_cached(NEXT)?;
+    let mut statement = Prepared::of(connection, NEXT)?;
     let limit = i64::try_from(chunk).unwrap_or(i64::MAX);
-    let mut bound = Binder::of(&mut statement);
+    let mut bound = statement.row();
     bound.put(id)?.put(scan.after.urgency)?.time(scan.after.ready_at)?.put(scan.after.seq.0)?.put(limit)?;
-    let mut rows = statement.raw_query();
+    let mut rows = statement.found();
     while let Some(row) = rows.next()? {
         let mut fields = Fields::of(row);
         let rank = Rank { urgency: fields.small()?, ready_at: fields.time()?, seq: Seq(fields.int()?) };

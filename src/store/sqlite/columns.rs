@@ -1,7 +1,7 @@
 //! The columns of a row and the parameters of a statement, one after the other: by position, without a name to look up.
 
-use rusqlite::types::ValueRef;
-use rusqlite::{CachedStatement, Row};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{CachedStatement, Connection, Row, Rows, ToSql};
 
 use super::error::{Fault, Result};
 use super::{codes, text};
@@ -97,20 +97,50 @@ pub(super) fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T> {
     T::try_from(value).map_err(|_| Fault::Damaged("a number is out of its range"))
 }
 
+/// A statement that is bound by position and may run for many rows.
+pub(super) struct Prepared<'c> {
+    statement: CachedStatement<'c>,
+    /// Which parameters are null: all of a fresh one. Most columns of most rows are, and need not be bound again.
+    null: u64,
+}
+
+impl<'c> Prepared<'c> {
+    pub(super) fn of(connection: &'c Connection, sql: &str) -> Result<Self> {
+        Ok(Self { statement: connection.prepare_cached(sql)?, null: u64::MAX })
+    }
+
+    /// The parameters of the next row.
+    pub(super) fn row(&mut self) -> Binder<'_, 'c> {
+        Binder { prepared: self, at: 0 }
+    }
+
+    /// What it finds, once it is bound.
+    pub(super) fn found(&mut self) -> Rows<'_> {
+        self.statement.raw_query()
+    }
+}
+
 /// Binds the parameters of a statement one after the other, then runs it.
 pub(super) struct Binder<'s, 'c> {
-    statement: &'s mut CachedStatement<'c>,
+    prepared: &'s mut Prepared<'c>,
     at: usize,
 }
 
-impl<'s, 'c> Binder<'s, 'c> {
-    pub(super) fn of(statement: &'s mut CachedStatement<'c>) -> Self {
-        Self { statement, at: 0 }
-    }
-
-    pub(super) fn put<T: rusqlite::ToSql>(&mut self, value: T) -> Result<&mut Self> {
+impl Binder<'_, '_> {
+    pub(super) fn put<T: ToSql>(&mut self, value: T) -> Result<&mut Self> {
         self.at += 1;
-        self.statement.raw_bind_parameter(self.at, value)?;
+        let value = value.to_sql()?;
+        let null = matches!(value, ToSqlOutput::Owned(Value::Null) | ToSqlOutput::Borrowed(ValueRef::Null));
+        // Beyond the bits nothing is remembered, and everything bound.
+        let bit = 1_u64.checked_shl(u32::try_from(self.at).unwrap_or(u32::MAX)).unwrap_or(0);
+        if !null {
+            self.prepared.null &= !bit;
+        } else if self.prepared.null & bit != 0 {
+            return Ok(self);
+        } else {
+            self.prepared.null |= bit;
+        }
+        self.prepared.statement.raw_bind_parameter(self.at, value)?;
         Ok(self)
     }
 
@@ -124,6 +154,6 @@ impl<'s, 'c> Binder<'s, 'c> {
 
     /// Gives how many rows changed.
     pub(super) fn run(self) -> Result<usize> {
-        Ok(self.statement.raw_execute()?)
+        Ok(self.prepared.statement.raw_execute()?)
     }
 }

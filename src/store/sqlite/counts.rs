@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::codes;
-use super::columns::{Binder, Fields};
+use super::columns::{Fields, Prepared};
 use super::error::Result;
 use super::text::name;
 use crate::operation::{QueueName, Status, TenantId, Timestamp};
@@ -26,9 +26,9 @@ pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<(
     if deltas.is_empty() {
         return Ok(());
     }
-    let mut add = connection.prepare_cached(ADD)?;
+    let mut add = Prepared::of(connection, ADD)?;
     for (key, delta) in deltas {
-        let mut row = Binder::of(&mut add);
+        let mut row = add.row();
         row.put(key.tenant.as_str())?.put(key.queue.as_str())?.put(codes::status(key.status))?;
         row.put(key.held)?.put(key.external)?.put(delta)?;
         row.run()?;

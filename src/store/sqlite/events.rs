@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::columns::Binder;
+use super::columns::{Binder, Prepared};
 use super::error::Result;
 use super::lanes::{LaneId, Lanes};
 use super::{codes, record, text};
@@ -20,7 +20,7 @@ pub(super) fn write(connection: &Connection, lanes: &mut Lanes, changes: &Change
     if changes.events.is_empty() {
         return Ok(());
     }
-    let mut statement = connection.prepare_cached(ADD)?;
+    let mut statement = Prepared::of(connection, ADD)?;
     for recorded in &changes.events {
         let gone = changes.operations[recorded.touched].after.is_none();
         if gone && recorded.event.kind != EventKind::Deleted {
@@ -28,8 +28,9 @@ pub(super) fn write(connection: &Connection, lanes: &mut Lanes, changes: &Change
         }
         let lane = lanes.intern(connection, &recorded.event.operation.spec.lane)?;
         let spec = gone.then(|| record::write(&recorded.event.operation.spec));
-        bind(&mut Binder::of(&mut statement), recorded, lane, spec)?;
-        statement.raw_execute()?;
+        let mut row = statement.row();
+        bind(&mut row, recorded, lane, spec)?;
+        row.run()?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::columns::{Binder, Fields};
+use super::columns::{Fields, Prepared};
 use super::error::{Fault, Result};
 use super::text::{name, tenant};
 use crate::operation::{Lane, Rank, Seq, TenantId, Timestamp};
@@ -79,8 +79,8 @@ impl Lanes {
             return Ok(*id);
         }
         let id = self.last + 1;
-        let mut add = connection.prepare_cached(ADD)?;
-        let mut row = Binder::of(&mut add);
+        let mut add = Prepared::of(connection, ADD)?;
+        let mut row = add.row();
         row.put(id)?
             .put(lane.tenant.as_str())?
             .put(lane.queue.as_str())?

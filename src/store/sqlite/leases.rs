@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, Row};
 
-use super::columns::{Binder, Fields};
+use super::columns::{Binder, Fields, Prepared};
 use super::error::{Fault, Result};
 use super::text::{tag, tenant};
 use crate::limits;
@@ -185,9 +185,9 @@ impl Leases {
 
 /// Writes what a turn did to the leases.
 pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<()> {
-    let mut add = connection.prepare_cached(ADD)?;
-    let mut change = connection.prepare_cached(MOVE)?;
-    let mut end = connection.prepare_cached(END)?;
+    let mut add = Prepared::of(connection, ADD)?;
+    let mut change = Prepared::of(connection, MOVE)?;
+    let mut end = Prepared::of(connection, END)?;
     for touched in operations {
         let before = touched.before.as_ref().and_then(|before| before.lease());
         let after = touched.after.as_ref().and_then(|after| after.lease());
@@ -195,7 +195,7 @@ pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<(
         match (before, after) {
             (Some(before), Some(after)) if before.token == after.token => {
                 if before != after {
-                    let mut row = Binder::of(&mut change);
+                    let mut row = change.row();
                     row.time(after.until)?;
                     bind_rest(&mut row, after)?.put(seq.0)?.put(after.token.0)?;
                     guarded(row.run()?, seq)?;
@@ -203,12 +203,12 @@ pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<(
             }
             (before, after) => {
                 if let Some(before) = before {
-                    let mut row = Binder::of(&mut end);
+                    let mut row = end.row();
                     row.put(seq.0)?.put(before.token.0)?;
                     guarded(row.run()?, seq)?;
                 }
                 if let Some(after) = after {
-                    let mut row = Binder::of(&mut add);
+                    let mut row = add.row();
                     row.put(seq.0)?.put(after.token.0)?.time(after.until)?.put(after.seconds)?;
                     row.put(after.own)?.put(after.worker.as_str())?.put(after.claim.as_str())?;
                     bind_rest(&mut row, after)?;

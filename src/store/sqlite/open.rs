@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, OpenFlags};
 
@@ -27,8 +28,9 @@ pub(super) const FILE: &str = "longrun.db";
 const LOCK: &str = "longrun.lock";
 /// How long a statement waits for a program that looks at the file.
 const BUSY: Duration = Duration::from_millis(250);
-/// KiB of pages that the writer keeps.
-const WRITER_CACHE_KIB: i64 = 32 << 10;
+/// KiB of pages that the writer keeps. What a turn needs once is in the system's cache; many pages here only cost, since
+/// a commit that has split one looks through them all.
+const WRITER_CACHE_KIB: i64 = 8 << 10;
 /// KiB of pages that each of the other connections keeps.
 const OTHER_CACHE_KIB: i64 = 2 << 10;
 /// Statements that a connection keeps prepared: more than there are.
@@ -141,6 +143,8 @@ pub(super) fn reading(file: &Path) -> Result<Connection> {
 
 fn connection(file: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> {
     let connection = Connection::open_with_flags(file, flags - OpenFlags::SQLITE_OPEN_URI)?;
+    // Else a claim is planned anew whenever its bounds are others than the last one's.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch(&format!(

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use tokio::sync::Semaphore;
 
 use super::columns::Fields;
@@ -24,6 +25,11 @@ use crate::store::{AllTenants, Payloads, QueueDepth, Reader, StoreError};
 const CONNECTIONS: usize = 4;
 /// Events that one read transaction looks at, so that it stays short even where most are another tenant's.
 const EVENT_ROWS: usize = 2048;
+
+/// How long a read transaction may last.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Steps of SQLite's machine between two looks at the time.
+const STEPS: std::ffi::c_int = 10_000;
 
 static BY_ID: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM operation WHERE tenant = ?1 AND id = ?2", row::OPERATION));
@@ -66,7 +72,7 @@ impl SqliteReader {
     /// Reads on a thread that may block.
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Inner, &Connection) -> Result<T> + Send + 'static,
+        read: impl FnOnce(&Inner, &mut Connection) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {
         let closed = |_| StoreError::Busy("the reader is closing".to_owned());
         let turn = self.inner.turns.clone().acquire_owned().await.map_err(closed)?;
@@ -74,12 +80,12 @@ impl SqliteReader {
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let idle = inner.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = match idle {
+            let mut connection = match idle {
                 Some(connection) => connection,
                 // One was lost to a panic.
                 None => open::reading(&inner.file)?,
             };
-            let outcome = read(&inner, &connection);
+            let outcome = read(&inner, &mut connection);
             inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             outcome
         });
@@ -95,11 +101,18 @@ impl SqliteReader {
         read: impl FnOnce(&Inner, &Connection) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {
         self.read(move |inner, connection| {
-            let moment = connection.unchecked_transaction()?;
+            let moment = moment(connection)?;
             read(inner, &moment)
         })
         .await
     }
+}
+
+/// A read transaction, interrupted before it keeps the log from being copied back for long.
+fn moment(connection: &mut Connection) -> Result<Transaction<'_>> {
+    let began = Instant::now();
+    connection.progress_handler(STEPS, Some(move || began.elapsed() > LONGEST))?;
+    Ok(connection.transaction()?)
 }
 
 impl Inner {
@@ -141,7 +154,7 @@ impl Inner {
 
     fn events(
         &self,
-        connection: &Connection,
+        connection: &mut Connection,
         tenant: &TenantId,
         after: i64,
         limit: usize,
@@ -149,7 +162,7 @@ impl Inner {
         let mut events = Vec::new();
         let mut after = after;
         while events.len() < limit {
-            let moment = connection.unchecked_transaction()?;
+            let moment = moment(connection)?;
             let mut mine = |id| Ok(Some(self.lane(&moment, id)?).filter(|lane| lane.tenant == *tenant));
             let chunk = history::chunk(&moment, after, EVENT_ROWS, limit - events.len(), &mut mine)?;
             events.extend(chunk.events);
@@ -187,7 +200,7 @@ impl Reader for SqliteReader {
     }
 
     async fn attempts(&self, operation: Seq) -> std::result::Result<Vec<Attempt>, StoreError> {
-        self.read(move |_, connection| registry::attempts(connection, operation)).await
+        self.snapshot(move |_, connection| registry::attempts(connection, operation)).await
     }
 
     async fn events(
@@ -210,10 +223,10 @@ impl Reader for SqliteReader {
         _: AllTenants,
         since: Timestamp,
     ) -> std::result::Result<Vec<WorkerSeen>, StoreError> {
-        self.read(move |_, connection| registry::workers(connection, since)).await
+        self.snapshot(move |_, connection| registry::workers(connection, since)).await
     }
 
     async fn credentials(&self, _: AllTenants) -> std::result::Result<Vec<Credential>, StoreError> {
-        self.read(|_, connection| registry::credentials(connection)).await
+        self.snapshot(|_, connection| registry::credentials(connection)).await
     }
 }

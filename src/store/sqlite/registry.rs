@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::columns::{Binder, Fields};
+use super::columns::{Fields, Prepared};
 use super::error::{Fault, Result};
 use super::{codes, text};
 use crate::operation::{Attempt, LeaseToken, Seq, Timestamp};
@@ -69,8 +69,8 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
         if changes.operations.iter().any(deleted) {
             continue;
         }
-        let mut statement = connection.prepare_cached(ADD_ATTEMPT)?;
-        let mut row = Binder::of(&mut statement);
+        let mut statement = Prepared::of(connection, ADD_ATTEMPT)?;
+        let mut row = statement.row();
         row.put(attempt.seq.0)?.put(attempt.token.0)?.put(attempt.worker.as_str())?;
         row.time(attempt.started)?.time(attempt.ended)?.put(codes::outcome(attempt.outcome))?;
         row.put(attempt.failure.as_ref().map(|failure| text::failure_text(failure)))?;

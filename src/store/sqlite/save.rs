@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::Connection;
 
-use super::columns::Binder;
+use super::columns::{Binder, Prepared};
 use super::error::{Fault, Result};
 use super::lanes::{LaneId, Lanes};
 use super::{codes, counts, events, leases, payload, registry, text};
@@ -120,7 +120,7 @@ fn guarded(rows: usize, seq: i64) -> Result<()> {
 }
 
 fn update(connection: &Connection, lanes: &mut Lanes, operations: &[Touched]) -> Result<()> {
-    let mut statements: [Option<CachedStatement<'_>>; 4] = [const { None }; 4];
+    let mut statements: [Option<Prepared<'_>>; 4] = [const { None }; 4];
     for touched in operations.iter().filter(|touched| touched.row_changed()) {
         let (Some(before), Some(after)) = (&touched.before, &touched.after) else { continue };
         let place = place(after);
@@ -129,9 +129,9 @@ fn update(connection: &Connection, lanes: &mut Lanes, operations: &[Touched]) ->
         let shape = usize::from(moved) | usize::from(woken) << 1;
         let statement = match &mut statements[shape] {
             Some(statement) => statement,
-            empty => empty.insert(connection.prepare_cached(&UPDATES[shape])?),
+            empty => empty.insert(Prepared::of(connection, &UPDATES[shape])?),
         };
-        let mut row = Binder::of(statement);
+        let mut row = statement.row();
         bind_standing(&mut row, after)?;
         if moved {
             row.put(place.0)?.put(place.1)?.put(place.2)?;
@@ -156,9 +156,9 @@ fn insert(connection: &Connection, lanes: &mut Lanes, operations: &[Touched]) ->
         let lane = lanes.intern(connection, &after.spec.lane)?;
         let statement = match &mut statement {
             Some(statement) => statement,
-            empty => empty.insert(connection.prepare_cached(&INSERT)?),
+            empty => empty.insert(Prepared::of(connection, &INSERT)?),
         };
-        let mut row = Binder::of(statement);
+        let mut row = statement.row();
         bind_standing(&mut row, after)?;
         let (status, hold, ready_at) = place(after);
         row.put(status)?.put(hold)?.put(ready_at)?.maybe_time(after.wake_at())?;

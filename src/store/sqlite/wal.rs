@@ -112,7 +112,10 @@ impl Log {
             return;
         }
         match run(writer, CheckpointMode::RESTART) {
-            Ok(()) => self.longest = LONGEST,
+            Ok(()) => {
+                self.shared.frames.store(0, Ordering::Relaxed);
+                (self.asked, self.longest) = (0, LONGEST);
+            }
             Err(fault) => {
                 // The thread is at it, or a reader still needs the log: a little later, then.
                 self.longest += COPY_EVERY / 4;

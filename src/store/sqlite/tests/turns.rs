@@ -224,3 +224,36 @@ fn workers_and_credentials_are_kept() {
     assert!(block_on(house.reader.workers(AllTenants, now.plus_seconds(1))).unwrap().is_empty());
     assert_eq!(block_on(house.reader.credentials(AllTenants)).unwrap(), [credential]);
 }
+
+#[test]
+fn a_full_disk_refuses_the_turn_poisons_nothing_and_lets_work_end() {
+    let mut house = House::new();
+    let running = house.submit(&[submission("q", "t", 0)])[0].clone();
+    house.claim(1);
+    let limit = |house: &mut House, pages: i64| {
+        house.store().writer.pragma_update(None, "max_page_count", pages).unwrap();
+    };
+    let pages: i64 = house.store().writer.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    limit(&mut house, pages);
+    let mut large = submission("new", "lane", 0);
+    large.spec.input = Some(Payload::Inline(json(&format!("\"{}\"", "x".repeat(100_000)))));
+    let set = house.store().begin(&Touches { submits: 1, ..Touches::default() }).unwrap();
+    let mut changes = Changes::default();
+    create(&set, &mut changes, 0, &large);
+    assert!(matches!(house.store().commit(&mut changes), Err(StoreError::Full)));
+    assert_eq!(house.count("SELECT count(*) FROM lane"), 1);
+    house.complete(&running, 1);
+    limit(&mut house, 1 << 20);
+    assert_eq!(house.submit(&[large])[0].seq, Seq(2));
+    assert_eq!(house.claim(9), [Seq(2)]);
+}
+
+#[test]
+fn a_claim_of_one_instant_does_not_pass_over_what_was_claimed_before() {
+    let mut house = House::new();
+    house.submit(&(0..500).map(|_| submission("q", "t", 0)).collect::<Vec<_>>());
+    for turn in 0..50 {
+        assert_eq!(house.claim(10).first(), Some(&Seq(turn * 10 + 1)));
+    }
+    assert_eq!(house.store().resident.lanes.keys_read, 500);
+}
