@@ -27,13 +27,13 @@ pub(super) fn hold(hold: Option<Hold>) -> i64 {
     }
 }
 
-/// The word of a code other than 0.
-pub(super) fn hold_of(code: i64) -> Option<Hold> {
+pub(super) fn hold_of(code: i64) -> Result<Option<Hold>> {
     match code {
-        1 => Some(Hold::Delayed),
-        2 => Some(Hold::RetryBackoff),
-        3 => Some(Hold::External),
-        _ => None,
+        0 => Ok(None),
+        1 => Ok(Some(Hold::Delayed)),
+        2 => Ok(Some(Hold::RetryBackoff)),
+        3 => Ok(Some(Hold::External)),
+        _ => Err(Fault::Damaged("a hold has no word")),
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
             assert_eq!(status_of(status(word)), Some(word));
         }
         for word in [None, Some(Hold::Delayed), Some(Hold::RetryBackoff), Some(Hold::External)] {
-            assert_eq!(hold_of(hold(word)), word);
+            assert_eq!(hold_of(hold(word)).unwrap(), word);
         }
         for word in OUTCOMES {
             assert_eq!(outcome_of(outcome(word)), Some(word));

@@ -79,10 +79,7 @@ impl<'r> Fields<'r> {
     }
 
     pub(super) fn hold(&mut self) -> Result<Option<Hold>> {
-        match self.int()? {
-            0 => Ok(None),
-            code => codes::hold_of(code).map(Some).ok_or(Fault::Damaged("a hold has no word")),
-        }
+        codes::hold_of(self.int()?)
     }
 
     /// Its text, or where it is kept apart its length.

@@ -68,8 +68,11 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
     let lock = hold(&directory)?;
     let space = Space::open(&directory, min_free_bytes);
     let file = directory.join(FILE);
-    private(&file)
-        .map_err(|error| OpenError::Io { directory: directory.clone(), what: error.to_string() })?;
+    if !file.exists() {
+        // Only then: closing a database that is open elsewhere in this process drops the locks on it.
+        private(&file)
+            .map_err(|error| OpenError::Io { directory: directory.clone(), what: error.to_string() })?;
+    }
     let refuse = |fault: Fault| refusal(&fault, &directory, &file);
 
     let mut writer = connection(&file, OpenFlags::default(), WRITER_CACHE_KIB).map_err(refuse)?;
