@@ -35,7 +35,7 @@ async fn run_on(words: &[&str], terminal: bool) -> Ran {
         Subcommand::Retry(retry) => retry.run(&mut output).await,
         Subcommand::Token(token) => token.run(&mut output).await,
         Subcommand::Health(health) => health.run(&mut output).await,
-        other => other.run(&mut output),
+        other => other.run(&mut output, false),
     };
     let exit = output.conclude(ended);
     Ran { exit, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
