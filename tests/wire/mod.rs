@@ -1,14 +1,16 @@
 //! The wire as the documentation promises it, route by route and error by error.
 
+mod change;
 mod matrix;
 mod read;
 mod submit;
+mod work;
 
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Server, server::LONGRUN};
+use crate::support::{Client, Server, server::LONGRUN};
 
 const OPERATIONS: &str = "/v1.0/operations";
 /// An id that no operation has.
@@ -22,6 +24,25 @@ fn path(id: &str) -> String {
 /// A path below that of an operation.
 fn below(id: &str, what: &str) -> String {
     format!("{OPERATIONS}/{id}/{what}")
+}
+
+/// Without workers of its own: nothing moves but by the test.
+fn quiet() -> Server {
+    Server::start(&["--workers", "0"])
+}
+
+/// Claims one operation of a type; its lease's token.
+async fn claim(client: &Client, operation_type: &str, claim: &str) -> i64 {
+    let want = json!({ "id": claim, "operationTypes": [operation_type], "leaseSeconds": 3600 });
+    let answer = client.work(&json!({ "workerId": "w", "claim": want })).await;
+    answer["operations"][0]["lease"]["token"].as_i64().unwrap_or_else(|| panic!("nothing in {answer}"))
+}
+
+/// Reports on one operation; the outcome.
+async fn report(client: &Client, report: Value) -> Value {
+    let answer = client.work(&json!({ "workerId": "w", "reports": [report] })).await;
+    assert_eq!(answer["outcomes"][0].get("error"), None, "{answer}");
+    answer["outcomes"][0].clone()
 }
 
 /// How a run of the binary ended, and what it said.

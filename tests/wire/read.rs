@@ -5,29 +5,11 @@ use std::time::Instant;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{NOBODY, below, path};
-use crate::support::{Answer, Client, PATIENCE, Server, until};
-
-fn quiet() -> Server {
-    Server::start(&["--workers", "0"])
-}
+use super::{NOBODY, below, claim, path, quiet, report};
+use crate::support::{Answer, Client, PATIENCE, until};
 
 async fn get(client: &Client, id: &str, headers: &[(&str, &str)]) -> Answer {
     client.send(Method::GET, &path(id), headers, "").await
-}
-
-/// Claims one operation of a type; its lease's token.
-async fn claim(client: &Client, operation_type: &str, claim: &str) -> i64 {
-    let want = json!({ "id": claim, "operationTypes": [operation_type], "leaseSeconds": 3600 });
-    let answer = client.work(&json!({ "workerId": "w", "claim": want })).await;
-    answer["operations"][0]["lease"]["token"].as_i64().unwrap_or_else(|| panic!("nothing in {answer}"))
-}
-
-/// Reports on one operation; the outcome.
-async fn report(client: &Client, report: Value) -> Value {
-    let answer = client.work(&json!({ "workerId": "w", "reports": [report] })).await;
-    assert_eq!(answer["outcomes"][0].get("error"), None, "{answer}");
-    answer["outcomes"][0].clone()
 }
 
 #[tokio::test]

@@ -3,16 +3,11 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{OPERATIONS, path};
+use super::{OPERATIONS, path, quiet};
 use crate::support::{Answer, Client, PATIENCE, Server, until};
 
 /// The example request of the document that the operation comes from, its status made a valid one.
 const EXAMPLE: &str = r##"{"@odata.type":"#microsoft.graph.operation","status":"NotStarted","lastActionDateTime":"2017-01-01T00:02:27.6832592+03:00"}"##;
-
-/// Without workers of its own: nothing moves but by the test.
-fn quiet() -> Server {
-    Server::start(&["--workers", "0"])
-}
 
 async fn submit(client: &Client, headers: &[(&str, &str)], body: &Value) -> Answer {
     client.post_with(OPERATIONS, headers, body).await
