@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::record::{Record, without_payloads};
 use crate::limits;
@@ -28,6 +27,8 @@ pub(super) struct Kept {
     /// The last number given, of operations that are gone too.
     last_seq: i64,
     last_cursor: i64,
+    /// The leases that the open turn let rest, and when they ended before.
+    rested: Vec<(Seq, Timestamp)>,
     /// How many operations stand where, kept by each commit's differences alone.
     counts: BTreeMap<CountKey, i64>,
 }
@@ -35,22 +36,38 @@ pub(super) struct Kept {
 impl Kept {
     /// A server starts: its own tasks of before are gone, and other workers may speak before their leases end.
     pub(super) fn restart(&mut self, now: Timestamp) {
+        self.undo();
         for record in self.operations.values_mut() {
             record.with_lease(|lease| {
                 lease.until = lease.until.min(now.plus_seconds(lease.seconds));
-                if lease.own {
-                    lease.until = lease.until.min(now);
-                } else {
-                    rest(lease, now);
-                }
+                lease.until = if lease.own { now } else { rested(lease, now) };
             });
         }
+    }
+
+    /// A turn that was not committed leaves nothing: the leases that it let rest end when they did.
+    pub(super) fn undo(&mut self) {
+        for (seq, until) in std::mem::take(&mut self.rested) {
+            if let Some(record) = self.operations.get_mut(&seq) {
+                record.with_lease(|lease| lease.until = until);
+            }
+        }
+    }
+
+    /// The turn is durable.
+    pub(super) fn settle(&mut self) {
+        self.rested.clear();
     }
 
     /// What a turn asked for.
     pub(super) fn load(&mut self, touches: &Touches, now: Timestamp) -> WorkingSet {
         if touches.rest_leases {
-            self.operations.values_mut().for_each(|record| record.with_lease(|lease| rest(lease, now)));
+            for (seq, record) in &mut self.operations {
+                record.with_lease(|lease| {
+                    self.rested.push((*seq, lease.until));
+                    lease.until = rested(lease, now);
+                });
+            }
         }
         let named = |key: &(TenantId, _)| {
             self.find(|row| *row.tenant() == key.0 && row.spec.id == key.1).map(|seq| (key.clone(), seq))
@@ -124,16 +141,16 @@ impl Kept {
         wants.iter().map(one).collect()
     }
 
-    /// Those on which time acts by now, the longest overdue first.
+    /// Those on which time acts by now: leases first, since somebody's work hangs on them; the longest overdue first.
     fn due(&self, now: Timestamp, limit: usize) -> Vec<Seq> {
-        let mut due: Vec<(Timestamp, Seq)> = self
+        let mut due: Vec<(bool, Timestamp, Seq)> = self
             .operations
             .iter()
-            .filter_map(|(seq, record)| record.due().map(|due| (due, *seq)))
-            .filter(|(due, _)| *due <= now)
+            .filter_map(|(seq, record)| record.due().map(|due| (record.row.lease().is_none(), due, *seq)))
+            .filter(|(_, due, _)| *due <= now)
             .collect();
         due.sort();
-        due.into_iter().map(|(_, seq)| seq).take(limit).collect()
+        due.into_iter().map(|(.., seq)| seq).take(limit).collect()
     }
 }
 
@@ -217,7 +234,6 @@ impl Kept {
 }
 
 /// A lease that would end within the next min(its seconds, 10 s) gets that long, so that its worker speaks first.
-fn rest(lease: &mut Lease, now: Timestamp) {
-    let seconds = lease.seconds.min(limits::LEASE_REST_SECONDS_MAX);
-    lease.until = lease.until.max(now.plus(Duration::from_secs(u64::from(seconds))));
+fn rested(lease: &Lease, now: Timestamp) -> Timestamp {
+    lease.until.max(now.plus_seconds(lease.seconds.min(limits::LEASE_REST_SECONDS_MAX)))
 }

@@ -51,13 +51,17 @@ pub struct MemoryStore {
 
 impl Store for MemoryStore {
     fn begin(&mut self, touches: &Touches) -> Result<WorkingSet, StoreError> {
-        Ok(self.disk.kept().load(touches, self.clock.now()))
+        let mut kept = self.disk.kept();
+        kept.undo();
+        Ok(kept.load(touches, self.clock.now()))
     }
 
     fn commit(&mut self, changes: &mut Changes) -> Result<(), StoreError> {
+        let mut kept = self.disk.kept();
         if !changes.is_empty() {
-            self.disk.kept().save(changes, self.clock.now());
+            kept.save(changes, self.clock.now());
         }
+        kept.settle();
         Ok(())
     }
 

@@ -39,11 +39,12 @@ impl Reader for MemoryReader {
     async fn payloads(&self, operations: &[Seq]) -> Result<Vec<Payloads>, StoreError> {
         let kept = self.disk.kept();
         let one = |seq: &Seq| {
-            let record = kept.operations.get(seq)?;
-            let (input, checkpoint) = (record.input.clone(), record.checkpoint.clone());
-            Some(Payloads { seq: *seq, input, checkpoint })
+            let record = kept.operations.get(seq);
+            let input = record.and_then(|record| record.input.clone());
+            let checkpoint = record.and_then(|record| record.checkpoint.clone());
+            Payloads { seq: *seq, input, checkpoint }
         };
-        Ok(operations.iter().filter_map(one).collect())
+        Ok(operations.iter().map(one).collect())
     }
 
     async fn attempts(&self, operation: Seq) -> Result<Vec<Attempt>, StoreError> {
