@@ -1,4 +1,6 @@
-//! The server as its users meet it: the real binary, spoken to over real sockets.
+//! Everything that is tested from outside of the crate, in one binary: the server as its users meet it (the real binary,
+//! spoken to over real sockets), and every store against one suite.
 
+mod store;
 mod support;
 mod wire;

@@ -27,8 +27,8 @@ pub(super) struct Kept {
     /// The last number given, of operations that are gone too.
     last_seq: i64,
     last_cursor: i64,
-    /// The leases that the open turn let rest, and when they ended before.
-    rested: Vec<(Seq, Timestamp)>,
+    /// From when on the open turn lets the leases rest: nobody else sees that before it is durable.
+    resting: Option<Timestamp>,
     /// How many operations stand where, kept by each commit's differences alone.
     counts: BTreeMap<CountKey, i64>,
 }
@@ -45,30 +45,40 @@ impl Kept {
         }
     }
 
-    /// A turn that was not committed leaves nothing: the leases that it let rest end when they did.
+    /// A turn that was not committed leaves nothing.
     pub(super) fn undo(&mut self) {
-        for (seq, until) in std::mem::take(&mut self.rested) {
-            if let Some(record) = self.operations.get_mut(&seq) {
-                record.with_lease(|lease| lease.until = until);
-            }
+        self.resting = None;
+    }
+
+    /// The turn is durable, and so is that it let leases rest.
+    pub(super) fn settle(&mut self) {
+        if let Some(now) = self.resting.take() {
+            self.rest(now);
         }
     }
 
-    /// The turn is durable.
-    pub(super) fn settle(&mut self) {
-        self.rested.clear();
+    fn rest(&mut self, now: Timestamp) {
+        for record in self.operations.values_mut() {
+            record.with_lease(|lease| lease.until = rested(lease, now));
+        }
     }
 
     /// What a turn asked for.
     pub(super) fn load(&mut self, touches: &Touches, now: Timestamp) -> WorkingSet {
-        if touches.rest_leases {
-            for (seq, record) in &mut self.operations {
-                record.with_lease(|lease| {
-                    self.rested.push((*seq, lease.until));
-                    lease.until = rested(lease, now);
-                });
-            }
+        if !touches.rest_leases {
+            return self.loaded(touches, now);
         }
+        self.resting = Some(now);
+        let awake: Vec<(Seq, Arc<Operation>)> = self.rows().map(|row| (row.seq, row.clone())).collect();
+        self.rest(now);
+        let set = self.loaded(touches, now);
+        for (seq, row) in awake {
+            self.operations.get_mut(&seq).expect("it was there just now").row = row;
+        }
+        set
+    }
+
+    fn loaded(&self, touches: &Touches, now: Timestamp) -> WorkingSet {
         let named = |key: &(TenantId, _)| {
             self.find(|row| *row.tenant() == key.0 && row.spec.id == key.1).map(|seq| (key.clone(), seq))
         };

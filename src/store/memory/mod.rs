@@ -58,10 +58,10 @@ impl Store for MemoryStore {
 
     fn commit(&mut self, changes: &mut Changes) -> Result<(), StoreError> {
         let mut kept = self.disk.kept();
+        kept.settle();
         if !changes.is_empty() {
             kept.save(changes, self.clock.now());
         }
-        kept.settle();
         Ok(())
     }
 
