@@ -1,6 +1,8 @@
 //! The wire as the documentation promises it, route by route and error by error.
 
 mod change;
+mod cli;
+mod documents;
 mod matrix;
 mod read;
 mod submit;
