@@ -1,6 +1,9 @@
 //! What the server promises, a file a promise. What must run alone is in a module `alone`.
 
 mod durable;
+mod inside;
 mod once;
+mod outage;
+mod overload;
 mod reports;
 mod synced;
