@@ -1,5 +1,6 @@
 //! The wire as the documentation promises it, route by route and error by error.
 
+mod bad_input;
 mod change;
 mod cli;
 mod documents;
