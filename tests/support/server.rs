@@ -26,16 +26,18 @@ impl Server {
     pub fn start(arguments: &[&str]) -> Self {
         let scratch = tempfile::tempdir().expect("a temporary directory can be made");
         let data = scratch.path().join("data");
-        let mut server = Self::over(&data, arguments);
-        server._scratch = Some(scratch);
-        server
+        Self::new(&data, arguments, Some(scratch))
     }
 
     /// A server over a directory that the test keeps.
     pub fn over(data: &Path, arguments: &[&str]) -> Self {
+        Self::new(data, arguments, None)
+    }
+
+    fn new(data: &Path, arguments: &[&str], scratch: Option<tempfile::TempDir>) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let (child, url) = spawn(data, "127.0.0.1:0", &arguments);
-        Self { child, url, data: data.to_owned(), arguments, _scratch: None }
+        Self { child, url, data: data.to_owned(), arguments, _scratch: scratch }
     }
 
     /// Its data directory.
@@ -91,6 +93,7 @@ impl Drop for Server {
     }
 }
 
+#[allow(clippy::zombie_processes)] // Whoever gets the child waits for it.
 fn spawn(data: &Path, listen: &str, arguments: &[String]) -> (Child, String) {
     let mut child = Command::new(LONGRUN)
         .args(["serve", "--listen", listen, "--log", "warn", "--data"])
