@@ -4,10 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longrun::operation::{
+    self, Actor, Context, EventKind, Lane, Name, Opening, OperationId, Progress, Seq, Spec, Submission,
+    TenantId, Timestamp, Via,
+};
 use longrun::server::Running;
 use longrun::settings::{Given, Settings};
 use longrun::store::clock::{Machine, TimeSource};
 use longrun::store::sqlite::{self, SqliteReader, SqliteStore};
+use longrun::store::turn::{Changes, Recorded, Touched, Touches};
 use longrun::store::{Reader, Store};
 use longrun::tracker::Options;
 
@@ -58,5 +63,54 @@ impl Inside {
     /// Ends it and gives its directory free.
     pub async fn stop(self) {
         self.running.stop(Duration::from_secs(1)).await;
+    }
+}
+
+/// Adds as many operations with that delay, through the store's own door.
+pub fn fill(store: &mut dyn Store, operations: usize, delay: Duration) {
+    let mut left = operations;
+    while left > 0 {
+        let batch = left.min(5_000);
+        left -= batch;
+        let set = store.begin(&Touches { submits: batch, ..Touches::default() }).expect("a turn begins");
+        let mut changes = Changes::default();
+        for (place, seq) in (0..batch).zip(set.first_seq.0..) {
+            let context = Context { now: set.now, jitter: 0.5 };
+            let created = operation::submit(&submission(set.now, delay), Seq(seq), context);
+            let actor = Actor { name: Arc::from("test"), via: Via::Cli };
+            let event = Recorded::new(place, EventKind::Created, actor, None, created.clone(), set.now);
+            changes.events.push(event);
+            changes.operations.push(Touched { before: None, after: Some(created), cursor: 0 });
+        }
+        store.commit(&mut changes).expect("a turn is committed");
+    }
+}
+
+fn submission(now: Timestamp, delay: Duration) -> Submission {
+    let name = |text| Name::parse(text).expect("a name");
+    let lane = Lane { tenant: TenantId::default(), queue: name("default"), operation_type: name("delayed") };
+    let spec = Spec {
+        id: OperationId::fresh(),
+        lane: Arc::new(lane),
+        external: false,
+        key: None,
+        fingerprint: None,
+        created: now,
+        received: now,
+        input: None,
+        priority: 0,
+        timeout_seconds: None,
+        max_attempts: 3,
+        retry: None,
+        labels: None,
+        submitted_by: Arc::from("test"),
+    };
+    Submission {
+        spec,
+        last_action: None,
+        start_at: Some(now.plus(delay)),
+        expires: None,
+        progress: Progress::default(),
+        opening: Opening::Waiting,
     }
 }

@@ -5,5 +5,6 @@ mod inside;
 mod once;
 mod outage;
 mod overload;
+mod read_your_writes;
 mod reports;
 mod synced;
