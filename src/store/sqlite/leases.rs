@@ -40,7 +40,7 @@ type ClaimKey = (TenantId, WorkerId, ClaimId);
 pub(super) struct Leases {
     held: HashMap<Seq, Held>,
     due: BTreeSet<(Timestamp, Seq)>,
-    claims: HashMap<ClaimKey, Vec<Seq>>,
+    claims: HashMap<ClaimKey, BTreeSet<Seq>>,
     /// As they were before the open turn let them rest.
     rested: Vec<(Seq, Lease)>,
 }
@@ -80,8 +80,8 @@ impl Leases {
     }
 
     /// Those still held under a claim, in order of arrival.
-    pub(super) fn under(&self, claim: &ClaimKey) -> &[Seq] {
-        self.claims.get(claim).map_or(&[], Vec::as_slice)
+    pub(super) fn under(&self, claim: &ClaimKey) -> Vec<Seq> {
+        self.claims.get(claim).map_or_else(Vec::new, |held| held.iter().copied().collect())
     }
 
     /// When the first of them is due.
@@ -156,7 +156,7 @@ impl Leases {
     fn insert(&mut self, seq: Seq, tenant: TenantId, lease: Lease) {
         self.due.insert((lease.due(), seq));
         let key = (tenant.clone(), lease.worker.clone(), lease.claim.clone());
-        self.claims.entry(key).or_default().push(seq);
+        self.claims.entry(key).or_default().insert(seq);
         self.held.insert(seq, Held { tenant, lease });
     }
 
@@ -175,7 +175,7 @@ impl Leases {
         self.due.remove(&(lease.due(), seq));
         let key = (tenant, lease.worker, lease.claim);
         if let Some(under) = self.claims.get_mut(&key) {
-            under.retain(|held| *held != seq);
+            under.remove(&seq);
             if under.is_empty() {
                 self.claims.remove(&key);
             }

@@ -95,7 +95,7 @@ impl<'a> Loading<'a> {
 
     fn claimed(&mut self, touches: &Touches) -> Result<()> {
         for claim in &touches.claims {
-            let held = self.resident.leases.under(claim).to_vec();
+            let held = self.resident.leases.under(claim);
             if !held.is_empty() {
                 self.numbered(&held)?;
                 self.set.by_claim.insert(claim.clone(), held);
