@@ -13,6 +13,11 @@ async fn claims(client: &Client, want: Value) -> Value {
     client.work(&json!({ "workerId": "w", "claim": want })).await
 }
 
+/// How many turns the server's one door has made; nothing else makes one here but what the test sends.
+async fn turns(client: &Client) -> u64 {
+    client.get("/readyz").await.value()["turns"].as_u64().unwrap()
+}
+
 fn ids(answer: &Value) -> Vec<&str> {
     let operations = answer["operations"].as_array().unwrap();
     operations.iter().map(|operation| operation["id"].as_str().unwrap()).collect()
@@ -81,18 +86,15 @@ async fn without_queues_the_default_one_is_asked() {
 async fn a_claim_waits_for_an_operation_and_not_for_longer() {
     let server = quiet();
     let client = server.client();
+    let before = turns(&client).await;
     let waiting = tokio::spawn({
         let client = client.clone();
         async move { claims(&client, json!({ "id": "c", "operationTypes": ["shout"], "waitSeconds": 30 })).await }
     });
-    until("the worker to be known", || async {
-        let probe = client.submit(&json!({ "operationType": "shout" })).await;
-        let seen = client.operation(&probe).await["status"] == "Running";
-        seen.then_some(())
-    })
-    .await;
+    until("the claim to be waiting", || async { (turns(&client).await > before).then_some(()) }).await;
+    let id = client.submit(&json!({ "operationType": "shout" })).await;
     let answer = tokio::time::timeout(PATIENCE, waiting).await.expect("it is served at once").unwrap();
-    assert_eq!(ids(&answer).len(), 1);
+    assert_eq!(ids(&answer), [&*id]);
     let none = claims(&client, json!({ "id": "d", "operationTypes": ["nobody"], "waitSeconds": 1 })).await;
     assert_eq!(ids(&none), Vec::<&str>::new());
     // With reports in it a call does not wait.
