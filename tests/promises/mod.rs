@@ -1,5 +1,6 @@
 //! What the server promises, a file a promise. What must run alone is in a module `alone`.
 
+mod clock;
 mod durable;
 mod inside;
 mod once;
