@@ -1,5 +1,6 @@
 //! The small tables: numbers that outlive the process, attempts, workers, credentials.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -9,7 +10,7 @@ use super::error::{Fault, Result};
 use super::{codes, text};
 use crate::operation::{Attempt, LeaseToken, Seq, Timestamp};
 use crate::store::credential::Credential;
-use crate::store::turn::{Changes, WorkerSeen};
+use crate::store::turn::{Changes, Recorded, WorkerSeen};
 
 /// The numbers in `meta`.
 #[derive(Clone, Copy)]
@@ -62,13 +63,8 @@ const CREDENTIALS: &str = "SELECT id, tenant, name, scopes, queues, hash, create
 
 /// Writes a turn's attempts, workers and credentials.
 pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
-    for attempt in &changes.attempts {
-        let deleted = |touched: &crate::store::turn::Touched| {
-            touched.after.is_none() && touched.seq().is_none_or(|seq| seq == attempt.seq)
-        };
-        if changes.operations.iter().any(deleted) {
-            continue;
-        }
+    let gone = deleted(changes);
+    for attempt in changes.attempts.iter().filter(|attempt| !gone.contains(&attempt.seq)) {
         let mut statement = Prepared::of(connection, ADD_ATTEMPT)?;
         let mut row = statement.row();
         row.put(attempt.seq.0)?.put(attempt.token.0)?.put(attempt.worker.as_str())?;
@@ -100,6 +96,12 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// The operations that are gone with this turn. One that also came with it is known by its events alone.
+fn deleted(changes: &Changes) -> HashSet<Seq> {
+    let gone = |recorded: &&Recorded| changes.operations[recorded.touched].after.is_none();
+    changes.events.iter().filter(gone).map(|recorded| recorded.event.operation.seq).collect()
 }
 
 /// The attempts of an operation that ended badly, oldest first.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longrun::operation::{Name, Outcome, ReportKind, Seq};
+use longrun::operation::{Command, Name, Outcome, ReportKind, Seq};
 use longrun::store::credential::Credential;
 use longrun::store::turn::{Touches, WorkerSeen};
 
@@ -12,6 +12,7 @@ use crate::store::world::World;
 every_store! {
     attempts_that_ended_badly_are_kept_oldest_first
     the_happy_path_leaves_no_attempt
+    what_comes_and_goes_within_a_turn_takes_nobody_elses_attempts_along
     a_worker_is_kept_as_it_last_asked
     workers_are_told_apart_by_tenant
     only_workers_seen_since_then_are_told
@@ -51,6 +52,23 @@ fn the_happy_path_leaves_no_attempt(world: &mut World) {
     world.apply(id(1), &claim(30));
     world.apply(id(1), &report(1, completed(None)));
     assert!(world.attempts(seq).is_empty());
+}
+
+fn what_comes_and_goes_within_a_turn_takes_nobody_elses_attempts_along(world: &mut World) {
+    let stays = world.submit(&bare(1));
+    world.apply(id(1), &claim(30));
+    let ids = vec![(tenant("default"), id(1))];
+    let mut passing = None;
+    world.turn(&Touches { ids, submits: 1, ..Touches::default() }, |turn| {
+        turn.apply(stays, &report(1, failed(true))).unwrap();
+        let seq = turn.submit(&bare(2));
+        turn.apply(seq, &claim(30)).unwrap();
+        turn.apply(seq, &report(1, failed(false))).unwrap();
+        turn.apply(seq, &Command::Delete).unwrap();
+        passing = Some(seq);
+    });
+    assert_eq!(world.attempts(stays).len(), 1);
+    assert!(world.attempts(passing.unwrap()).is_empty());
 }
 
 fn names(texts: &[&str]) -> Arc<[Name]> {
