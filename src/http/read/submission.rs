@@ -154,7 +154,8 @@ fn times(fields: &mut Fields<'_>, now: Timestamp) -> Result<Times, ApiError> {
         }
         (Some(created), None) => Times { created, last_action: (created > now).then_some(created) },
         (None, Some(last_action)) => Times { created: last_action.min(now), last_action: Some(last_action) },
-        (created, last_action) => Times { created: created.unwrap_or(now), last_action },
+        (None, None) => Times { created: now, last_action: Some(now) },
+        (Some(created), last_action) => Times { created, last_action },
     })
 }
 
