@@ -81,8 +81,6 @@ pub const PROGRESS_EVENTS_FAST: u32 = 1000;
 /// Between two progress events after those.
 pub const PROGRESS_WINDOW_SLOW: Duration = Duration::from_secs(10);
 
-/// Lanes (queue and operation type) of one tenant: a claim looks at the head of each that it asks for.
-pub const LANES_PER_TENANT_MAX: usize = 10_000;
 /// Submits that may wait for the intake loop; beyond it: 503.
 pub const SUBMIT_LANE_MAX: usize = 8192;
 /// Submits that one turn of the intake loop takes, so that reports never wait long behind them.
