@@ -1,7 +1,9 @@
-//! What every store must do, promise by promise.
+//! What every store must do: `conformance`, promise by promise, and `model`, where random turns go to the model in memory
+//! and to each other store, and nothing that can be seen may differ.
 
 mod conformance;
 mod drafts;
+mod model;
 mod turn;
 mod view;
 mod world;

@@ -1,0 +1,86 @@
+//! Random turns, played on the model in memory and on each other store by the same clock. Nothing that a turn is given, and
+//! nothing that a reader sees after it, may differ.
+//!
+//! `PROPTEST_CASES` says how many lives are played. What once failed is played first: `proptest-regressions`.
+
+mod plan;
+mod play;
+
+use std::collections::HashSet;
+
+use longrun::operation::EventKind;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::world::World;
+use plan::{Fate, Plan, lives};
+use play::play;
+
+/// Lives that every run plays; each costs some dozen real commits.
+const CASES: u32 = 96;
+
+fn config() -> ProptestConfig {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let config = ProptestConfig::default();
+    if asked { config } else { ProptestConfig { cases: CASES, ..config } }
+}
+
+/// Plays a life on both, and stops at the first line that differs.
+fn agree(model: &mut World, other: &mut World, plans: &[Plan]) -> Result<(), TestCaseError> {
+    for (turn, plan) in plans.iter().enumerate() {
+        let (expected, found) = (play(model, plan), play(other, plan));
+        if expected.text != found.text {
+            let reason = format!("turn {turn}: {plan:#?}\n{}", difference(&expected.text, &found.text));
+            return Err(TestCaseError::fail(reason));
+        }
+    }
+    Ok(())
+}
+
+/// The first lines that differ, with the heading they stand under.
+fn difference(expected: &str, found: &str) -> String {
+    let mut heading = "";
+    let mut found = found.lines();
+    for line in expected.lines() {
+        if line.contains(": ") || line.ends_with(':') && !line.starts_with(' ') {
+            heading = line;
+        }
+        let other = found.next().unwrap_or("(the end)");
+        if line != other {
+            return format!("under {heading}\n  the model: {line}\n  the store: {other}");
+        }
+    }
+    format!("the store goes on: {}", found.next().unwrap_or_default())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn sqlite_and_the_model_agree_on_everything_that_can_be_seen(plans in lives()) {
+        agree(&mut World::memory(), &mut World::sqlite(), &plans)?;
+    }
+}
+
+/// The lives reach what they are about: a comparison that never met its case has shown nothing.
+#[test]
+fn the_random_turns_meet_every_kind_of_event_and_fate() {
+    let mut runner = TestRunner::deterministic();
+    let (mut kinds, mut fates, mut restarts) = (HashSet::new(), 0, 0);
+    for _ in 0..CASES {
+        let plans = lives().new_tree(&mut runner).expect("a life").current();
+        let mut world = World::memory();
+        for plan in &plans {
+            kinds.extend(play(&mut world, plan).events);
+            fates += usize::from(plan.fate != Fate::Committed);
+            restarts += usize::from(matches!(plan.fate, Fate::Restarted | Fate::Crashed));
+        }
+    }
+    let missing: Vec<EventKind> = EventKind::ALL.into_iter().filter(|kind| !kinds.contains(kind)).collect();
+    assert!(missing.is_empty(), "no life had {missing:?}");
+    assert!(
+        fates > 100 && restarts > 50,
+        "{fates} turns were not simply committed, {restarts} met a restart"
+    );
+}
