@@ -67,19 +67,28 @@ async fn an_older_call_with_the_same_claim_is_answered_empty() {
 #[tokio::test]
 async fn what_a_claim_took_for_nobody_goes_back_uncounted() {
     let rig = Rig::new().await;
-    let id = rig.submitted("t").await;
-    for _ in 0..20 {
-        let call = rig.tracker.exchange(exchange("w", Vec::new(), Some(claim("c", "t"))));
-        // Polled once, so that the entry is handed in, and then gone.
-        tokio::select! {
+    let mut gone = 0;
+    for n in 0..20 {
+        let id = rig.submitted("t").await;
+        let call = rig.tracker.exchange(exchange("w", Vec::new(), Some(claim(&format!("w{n}"), "t"))));
+        // Polled once, so that the entry is handed in, and then gone: unless the loop was faster than that one poll.
+        let heard = tokio::select! {
             biased;
-            _ = call => {}
-            () = std::future::ready(()) => {}
-        }
+            answer = call => Some(answer.unwrap().1),
+            () = std::future::ready(()) => None,
+        };
+        let (worker, handed) = match heard {
+            Some(handed) => ("w", handed),
+            None => {
+                gone += 1;
+                ("x", rig.exchange("x", Vec::new(), Some(patient(claim(&format!("x{n}"), "t")))).await.1)
+            }
+        };
+        let operation = &handed[0].claimed.operation;
+        assert_eq!((operation.spec.id, operation.attempts, operation.releases), (id, 1, 0));
+        rig.exchange(worker, vec![completed(id, handed[0].claimed.token)], None).await;
     }
-    let (_, handed) = rig.exchange("x", Vec::new(), Some(patient(claim("d", "t")))).await;
-    let operation = &handed[0].claimed.operation;
-    assert_eq!((operation.spec.id, operation.attempts, operation.releases), (id, 1, 0));
+    assert!(gone > 0, "nobody was gone in time");
 }
 
 #[tokio::test]
