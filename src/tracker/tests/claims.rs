@@ -77,12 +77,11 @@ async fn what_a_claim_took_for_nobody_goes_back_uncounted() {
             answer = call => Some(answer.unwrap().1),
             () = std::future::ready(()) => None,
         };
-        let (worker, handed) = match heard {
-            Some(handed) => ("w", handed),
-            None => {
-                gone += 1;
-                ("x", rig.exchange("x", Vec::new(), Some(patient(claim(&format!("x{n}"), "t")))).await.1)
-            }
+        let (worker, handed) = if let Some(handed) = heard {
+            ("w", handed)
+        } else {
+            gone += 1;
+            ("x", rig.exchange("x", Vec::new(), Some(patient(claim(&format!("x{n}"), "t")))).await.1)
         };
         let operation = &handed[0].claimed.operation;
         assert_eq!((operation.spec.id, operation.attempts, operation.releases), (id, 1, 0));
