@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::limits;
-use crate::operation::{Hold, Operation, OperationId, Payload, State, TenantId, Timestamp};
+use crate::operation::{Command, Hold, Operation, OperationId, Refusal, State, TenantId, Timestamp};
 use crate::store::credential::Credential;
 use crate::store::{AllTenants, Reader, Store, StoreError};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, Reply, Submit, Submitted};
@@ -121,12 +121,43 @@ impl Tracker {
 
     /// Hands an operation in. Durable when it answers.
     pub async fn submit(&self, submit: Submit) -> Result<Submitted, Denied> {
-        self.ask(|reply| Entry::Submit(Box::new(submit), reply)).await
+        let Submitted { operation, replayed } =
+            self.ask(|reply| Entry::Submit(Box::new(submit), reply)).await?;
+        Ok(Submitted { operation: self.with_payloads(operation).await?, replayed })
     }
 
     /// Takes an operation through a command. Durable when it answers, with the operation as it is then.
     pub async fn order(&self, order: Order) -> Result<Operation, Denied> {
-        Ok(self.ask(|reply| Entry::Command(order, reply)).await?.operation)
+        let said = match &order.command {
+            Command::Patch(said) if said.result.is_some() => {
+                Some((order.tenant.clone(), order.id, said.clone()))
+            }
+            _ => None,
+        };
+        match (self.ask(|reply| Entry::Command(order, reply)).await, said) {
+            (Ok(ordered), _) => self.with_payloads(ordered.operation).await,
+            // A turn has no large results at hand, so it refuses a repeat of what one of those says.
+            (Err(refused @ Denied::Refused(Refusal::Conflict(_))), Some((tenant, id, said))) => {
+                let standing = self.reader.get(&tenant, id).await?;
+                standing.filter(|standing| said.says_what_stands(standing)).ok_or(refused)
+            }
+            (Err(denied), _) => Err(denied),
+        }
+    }
+
+    /// What a turn answers with, and its large payloads, which a turn does not load. They never change.
+    async fn with_payloads(&self, mut operation: Operation) -> Result<Operation, Denied> {
+        if has_payloads(&operation) {
+            return Ok(operation);
+        }
+        let kept = self.reader.get(operation.tenant(), operation.spec.id).await?;
+        if let Some(kept) = kept.filter(|kept| kept.seq == operation.seq) {
+            Arc::make_mut(&mut operation.spec).input.clone_from(&kept.spec.input);
+            if let State::Completed { result, .. } = &mut operation.state {
+                *result = kept.result().cloned();
+            }
+        }
+        Ok(operation)
     }
 
     /// A worker's call. A caller that goes away before it is answered takes nothing with it.
@@ -143,10 +174,8 @@ impl Tracker {
 
     /// One operation as it is now, its payloads at hand: it shows every write that was acknowledged before.
     pub async fn get(&self, tenant: &TenantId, id: OperationId) -> Result<Arc<Operation>, Denied> {
-        let at_hand = |payload: Option<&Payload>| payload.is_none_or(|payload| payload.inline().is_some());
         if let Some(cached) = self.cache.get(tenant, id)
-            && at_hand(cached.spec.input.as_ref())
-            && at_hand(cached.result())
+            && has_payloads(&cached)
         {
             return Ok(cached);
         }
@@ -214,6 +243,14 @@ impl Tracker {
     pub fn has_failed(&self) -> bool {
         *self.shared.failed.borrow()
     }
+}
+
+/// Whether its input and result are at hand, as far as it has any.
+fn has_payloads(operation: &Operation) -> bool {
+    [operation.spec.input.as_ref(), operation.result()]
+        .into_iter()
+        .flatten()
+        .all(|payload| payload.inline().is_some())
 }
 
 /// A loop that ended without an answer leaves it unknown what became of an entry.

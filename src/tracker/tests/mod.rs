@@ -1,6 +1,7 @@
 //! The loop over the memory store, with a clock of the tests.
 
 mod claims;
+mod payloads;
 mod turns;
 
 use std::sync::Arc;
