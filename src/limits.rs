@@ -57,6 +57,8 @@ pub const CLAIM_WAIT_SECONDS_MAX: u32 = 30;
 pub const CLAIM_LIMIT_MAX: u32 = 1000;
 /// Queues that one claim may name.
 pub const CLAIM_QUEUES_MAX: usize = 16;
+/// Pairs of queue and operation type that one tenant may ever use: the server keeps each in memory.
+pub const LANES_MAX: usize = 10_000;
 /// Operation types that one claim may name.
 pub const CLAIM_TYPES_MAX: usize = 64;
 /// Bytes of inputs in the answer to one claim; the first operation always goes.

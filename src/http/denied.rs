@@ -15,6 +15,7 @@ impl From<Denied> for ApiError {
             Denied::KeyReused => Code::IdempotencyKeyReused,
             Denied::IdExists => Code::IdExists,
             Denied::KeyAndIdDiffer => Code::Conflict,
+            Denied::TooManyLanes => Code::InvalidRequest,
         };
         Self::new(code, denied.to_string())
     }

@@ -1,10 +1,16 @@
 //! Every route, with the scope that opens it. A route can be added in no other way than together with its scope.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header;
+use tokio_util::either::Either;
+use tower::Service;
+use tower::layer::layer_fn;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -74,7 +80,8 @@ impl Table {
         let guarded = if scope == Scope::Public {
             methods
         } else {
-            methods.layer(middleware::from_fn_with_state((self.app.clone(), scope), guard))
+            let app = self.app.clone();
+            methods.layer(layer_fn(move |inner| Guard { inner, app: app.clone(), scope }))
         };
         self.router = self.router.routes((schemas, paths, guarded));
         self
@@ -94,14 +101,34 @@ impl Table {
     }
 }
 
-/// Lets a request pass only with a caller who may; the route finds that caller among the request's extensions.
-async fn guard(State((app, scope)): State<(App, Scope)>, mut request: Request, next: Next) -> Response {
-    match admit(&app, scope, &request) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+/// Lets only callers with the scope pass, and tells the route who calls.
+#[derive(Clone, Debug)]
+struct Guard<S> {
+    inner: S,
+    app: App,
+    scope: Scope,
+}
+
+impl<S> Service<Request> for Guard<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<S::Future, Ready<Result<Response, Infallible>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        match admit(&self.app, self.scope, &request) {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                Either::Left(self.inner.call(request))
+            }
+            Err(error) => Either::Right(ready(Ok(error.into_response()))),
         }
-        Err(error) => error.into_response(),
     }
 }
 

@@ -113,7 +113,7 @@ impl<'a> OperationView<'a> {
             timeout_seconds: spec.timeout_seconds,
             max_attempts: queued.then_some(spec.max_attempts),
             retry: spec.retry.map(RetryView::from),
-            labels: spec.labels.as_deref(),
+            labels: spec.labels.as_ref(),
             input: spec.input.as_ref().and_then(Payload::inline),
             percent_complete: operation.progress.percent,
             status_detail: operation.progress.detail.as_deref(),

@@ -7,6 +7,7 @@ pub mod command;
 mod ending;
 pub mod event;
 mod heartbeat;
+pub mod labels;
 pub mod model;
 pub mod names;
 mod patch;
@@ -20,8 +21,9 @@ mod transition;
 
 pub use command::{Command, Context, Patch, Refusal, Report, ReportKind};
 pub use event::{Actor, Attempt, Event, EventKind, Via};
+pub use labels::Labels;
 pub use model::{
-    Carrier, EndedBy, Failure, Hold, Json, Labels, Lease, Operation, Payload, Progress, Rank, Spec, State,
+    Carrier, EndedBy, Failure, Hold, Json, Lease, Operation, Payload, Progress, Rank, Spec, State,
 };
 pub use names::{
     ClaimId, Lane, LeaseToken, Name, OperationId, OperationType, QueueName, Seq, TenantId, WorkerId,

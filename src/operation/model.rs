@@ -1,12 +1,12 @@
 //! The operation: what was submitted ([`Spec`], never changes) and what became of it ([`Operation`]).
 //! States carry their data, so that a `Running` one without a carrier or a `Failed` one without an error cannot be written.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::names::{ClaimId, Lane, LeaseToken, Name, OperationId, Seq, TenantId, WorkerId};
+use super::labels::Labels;
+use super::names::{ClaimId, Lane, LeaseToken, OperationId, Seq, TenantId, WorkerId};
 use super::retry::RetryPolicy;
 use super::status::{Outcome, Status};
 use super::time::Timestamp;
@@ -154,9 +154,6 @@ pub struct Progress {
     pub detail: Option<Arc<str>>,
 }
 
-/// Labels, by name.
-pub type Labels = BTreeMap<Name, Arc<str>>;
-
 /// What was submitted. Nothing in it ever changes.
 #[derive(Clone, Debug)]
 pub struct Spec {
@@ -185,7 +182,7 @@ pub struct Spec {
     /// How long to wait between them; the default where the client said nothing.
     pub retry: Option<RetryPolicy>,
     /// To find it by.
-    pub labels: Option<Arc<Labels>>,
+    pub labels: Option<Labels>,
     /// Name of the token that submitted it.
     pub submitted_by: Arc<str>,
 }

@@ -1,17 +1,17 @@
 //! The two halves of a write turn: what it touches and what was loaded for it; what it changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::operation::{
-    Actor, Attempt, ClaimId, Event, EventKind, Hold, Operation, OperationId, OperationType, QueueName, Seq,
-    State, Status, TenantId, Timestamp, WorkerId,
+    Actor, Attempt, ClaimId, Event, EventKind, Hold, Lane, Operation, OperationId, OperationType, QueueName,
+    Seq, State, Status, TenantId, Timestamp, WorkerId,
 };
 
 use super::credential::Credential;
 
 /// What a turn needs to know before it can apply its commands.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Touches {
     /// Operations that commands name.
     pub ids: Vec<(TenantId, OperationId)>,
@@ -25,6 +25,8 @@ pub struct Touches {
     pub due: usize,
     /// How many numbers for new operations to set aside.
     pub submits: usize,
+    /// Where those will wait.
+    pub lanes: Vec<Arc<Lane>>,
     /// An outage is over: every lease that would end within the next min(its seconds, 10 s) gets that long, so that
     /// live workers speak first.
     pub rest_leases: bool,
@@ -71,6 +73,10 @@ pub struct WorkingSet {
     pub ready: Vec<Vec<Seq>>,
     /// Those on which time acts now.
     pub due: Vec<Seq>,
+    /// Of the lanes named, those in which no operation ever was.
+    pub new_lanes: HashSet<Arc<Lane>>,
+    /// How many lanes the tenants of those have.
+    pub lanes_of: HashMap<TenantId, usize>,
 }
 
 /// What a turn changed.

@@ -34,6 +34,9 @@ pub enum Denied {
     /// The key and the id name different operations.
     #[error("the Idempotency-Key and the id name different operations")]
     KeyAndIdDiffer,
+    /// It would be a new pair of queue and operation type, and the tenant has as many as it may.
+    #[error("the tenant has as many pairs of queue and operation type in use as it may")]
+    TooManyLanes,
     /// Too many submits wait already.
     #[error("too many submits are waiting")]
     Overloaded,

@@ -201,6 +201,7 @@ impl Intake {
                 Entry::Submit(submit, _) => {
                     let spec = &submit.submission.spec;
                     touches.submits += 1;
+                    touches.lanes.push(spec.lane.clone());
                     if submit.id_chosen {
                         touches.ids.push((spec.lane.tenant.clone(), spec.id));
                     }

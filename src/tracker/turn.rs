@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::entry::{
     Denied, Exchange, Notice, NoticeKind, Order, Ordered, ReportOutcome, Reported, Submit, Submitted,
 };
+use crate::limits;
 use crate::operation::{
-    self, Actor, Command, Context, EventKind, LeaseToken, Operation, OperationId, Refusal, Seq, Step,
+    self, Actor, Command, Context, EventKind, Lane, LeaseToken, Operation, OperationId, Refusal, Seq, Step,
     TenantId, Timestamp, Via, WorkerId,
 };
 use crate::store::StoreError;
@@ -78,12 +79,29 @@ impl Turn {
             (Some(existing), _) => (existing, Denied::KeyReused),
             (None, Some(existing)) => (existing, Denied::IdExists),
             (None, None) if !self.has_room => return Err(StoreError::Full.into()),
-            (None, None) => return Ok(self.create(submit)),
+            (None, None) => {
+                self.enter(&spec.lane)?;
+                return Ok(self.create(submit));
+            }
         };
         if existing.spec.fingerprint.is_none() || existing.spec.fingerprint != spec.fingerprint {
             return Err(other_body);
         }
         Ok(Submitted { operation: existing.clone(), replayed: true })
+    }
+
+    /// A lane is kept in memory for ever, so a tenant gets so many.
+    fn enter(&mut self, lane: &Arc<Lane>) -> Result<(), Denied> {
+        if !self.set.new_lanes.contains(lane) {
+            return Ok(());
+        }
+        let lanes = self.set.lanes_of.entry(lane.tenant.clone()).or_default();
+        if *lanes >= limits::LANES_MAX {
+            return Err(Denied::TooManyLanes);
+        }
+        *lanes += 1;
+        self.set.new_lanes.remove(lane);
+        Ok(())
     }
 
     fn create(&mut self, submit: &Submit) -> Submitted {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::common;
 use crate::auth::Caller;
 use crate::http::error::ApiError;
-use crate::http::json::Fields;
+use crate::http::json::{Fields, Value};
 use crate::limits;
 use crate::operation::{
     Actor, Labels, Lane, Name, Opening, OperationId, Payload, Progress, RetryPolicy, Spec, Status,
@@ -159,19 +159,21 @@ fn times(fields: &mut Fields<'_>, now: Timestamp) -> Result<Times, ApiError> {
     })
 }
 
-fn labels(fields: &mut Fields<'_>) -> Result<Option<Arc<Labels>>, ApiError> {
+fn labels(fields: &mut Fields<'_>) -> Result<Option<Labels>, ApiError> {
     let Some(object) = fields.object("labels")? else { return Ok(None) };
-    let mut labels = Labels::new();
-    for (name, value) in object.entries() {
-        let name =
-            Name::parse(&name).map_err(|error| value.refuse(format_args!("the name of a label {error}")))?;
-        if value.is_null() {
-            return Err(value.refuse("must not be null; leave it out instead"));
-        }
-        labels.insert(name, Arc::from(&*value.text(limits::LABEL_CHARS_MAX)?));
-    }
+    let labels: Labels =
+        object.entries().map(|(name, value)| label(&name, value)).collect::<Result<_, _>>()?;
     if labels.len() > limits::LABELS_MAX {
         return Err(fields.refuse("labels", format_args!("must not be more than {}", limits::LABELS_MAX)));
     }
-    Ok((!labels.is_empty()).then(|| Arc::new(labels)))
+    Ok((!labels.is_empty()).then_some(labels))
+}
+
+fn label(name: &str, value: Value<'_>) -> Result<(Name, Arc<str>), ApiError> {
+    let name =
+        Name::parse(name).map_err(|error| value.refuse(format_args!("the name of a label {error}")))?;
+    if value.is_null() {
+        return Err(value.refuse("must not be null; leave it out instead"));
+    }
+    Ok((name, Arc::from(&*value.text(limits::LABEL_CHARS_MAX)?)))
 }

@@ -1,11 +1,11 @@
 //! All that is kept, how a turn is loaded from it and how a commit changes it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::record::{Record, without_payloads};
 use crate::limits;
-use crate::operation::{Event, Lease, Operation, Seq, TenantId, Timestamp, WorkerId};
+use crate::operation::{Event, Lane, Lease, Operation, Seq, TenantId, Timestamp, WorkerId};
 use crate::store::credential::Credential;
 use crate::store::turn::{
     Changes, CountKey, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
@@ -22,6 +22,8 @@ pub(super) struct Kept {
     pub(super) workers: BTreeMap<(TenantId, WorkerId), WorkerSeen>,
     /// Credentials by their public part.
     pub(super) credentials: BTreeMap<Arc<str>, Credential>,
+    /// Every lane in which an operation ever was.
+    lanes: BTreeSet<Arc<Lane>>,
     /// The latest time that this store has shown.
     pub(super) mark: Option<Timestamp>,
     /// The last number given, of operations that are gone too.
@@ -95,7 +97,13 @@ impl Kept {
             by_claim: HashMap::new(),
             ready: self.ready(&touches.wants),
             due: self.due(now, touches.due),
+            new_lanes: touches.lanes.iter().filter(|lane| !self.lanes.contains(*lane)).cloned().collect(),
+            lanes_of: HashMap::new(),
         };
+        for lane in &set.new_lanes {
+            let of_tenant = self.lanes.iter().filter(|known| known.tenant == lane.tenant).count();
+            set.lanes_of.insert(lane.tenant.clone(), of_tenant);
+        }
         for (tenant, worker, claim) in &touches.claims {
             let holds = |lease: &Lease| lease.worker == *worker && lease.claim == *claim;
             let held: Vec<Seq> = self
@@ -205,6 +213,7 @@ impl Kept {
         match (&touched.before, &touched.after) {
             (None, Some(after)) => {
                 assert!(kept.is_none(), "a number is given once");
+                self.lanes.insert(after.spec.lane.clone());
                 self.operations.insert(after.seq, Record::new(after.clone()));
             }
             (Some(before), after) => {

@@ -34,6 +34,8 @@ struct Resident {
 pub(super) struct Lanes {
     ids: HashMap<Arc<Lane>, LaneId>,
     resident: HashMap<LaneId, Resident>,
+    /// How many each tenant has.
+    of_tenant: HashMap<TenantId, usize>,
     /// Of each tenant, those that may hold something ready.
     waiting: HashMap<TenantId, BTreeSet<LaneId>>,
     last: LaneId,
@@ -62,9 +64,20 @@ impl Lanes {
         if head.is_some() {
             self.waiting.entry(lane.tenant.clone()).or_default().insert(id);
         }
+        *self.of_tenant.entry(lane.tenant.clone()).or_default() += 1;
         self.ids.insert(lane.clone(), id);
         self.resident.insert(id, Resident { lane, head });
         self.last = self.last.max(id);
+    }
+
+    /// Whether an operation was ever in it.
+    pub(super) fn knows(&self, lane: &Lane) -> bool {
+        self.ids.contains_key(lane)
+    }
+
+    /// How many lanes the tenant has.
+    pub(super) fn of_tenant(&self, tenant: &TenantId) -> usize {
+        self.of_tenant.get(tenant).copied().unwrap_or(0)
     }
 
     /// The lane of that number.
@@ -101,6 +114,9 @@ impl Lanes {
         for id in self.fresh.drain(..) {
             if let Some(gone) = self.resident.remove(&id) {
                 self.ids.remove(&gone.lane);
+                if let Some(count) = self.of_tenant.get_mut(&gone.lane.tenant) {
+                    *count -= 1;
+                }
                 if let Some(waiting) = self.waiting.get_mut(&gone.lane.tenant) {
                     waiting.remove(&id);
                 }

@@ -1,6 +1,6 @@
 //! What a turn needs to know: the operations that are named by id, by key or by claim.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Connection, Row, Statement};
@@ -47,6 +47,8 @@ impl<'a> Loading<'a> {
             by_claim: HashMap::new(),
             ready: Vec::new(),
             due: Vec::new(),
+            new_lanes: HashSet::new(),
+            lanes_of: HashMap::new(),
         };
         Self { connection, resident, set }
     }
@@ -61,6 +63,7 @@ impl<'a> Loading<'a> {
         self.claimed(touches)?;
         self.wanted(touches)?;
         self.due(touches.due)?;
+        self.new_lanes(touches);
         Ok(self.set)
     }
 
@@ -112,6 +115,14 @@ impl<'a> Loading<'a> {
             self.set.ready.push(taken);
         }
         Ok(())
+    }
+
+    fn new_lanes(&mut self, touches: &Touches) {
+        let lanes = &self.resident.lanes;
+        for lane in touches.lanes.iter().filter(|lane| !lanes.knows(lane)) {
+            self.set.lanes_of.insert(lane.tenant.clone(), lanes.of_tenant(&lane.tenant));
+            self.set.new_lanes.insert(lane.clone());
+        }
     }
 
     /// Loads those not loaded yet.

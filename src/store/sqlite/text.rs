@@ -92,16 +92,12 @@ pub(super) fn retry(text: &str) -> Result<RetryPolicy> {
 }
 
 pub(super) fn labels_text(labels: &Labels) -> String {
-    let plain: BTreeMap<&str, &str> =
-        labels.iter().map(|(name, value)| (name.as_str(), value.as_ref())).collect();
     // A map of texts always serialises.
-    serde_json::to_string(&plain).unwrap_or_default()
+    serde_json::to_string(labels).unwrap_or_default()
 }
 
-pub(super) fn labels(text: &str) -> Result<Arc<Labels>> {
+pub(super) fn labels(text: &str) -> Result<Labels> {
     let plain: BTreeMap<String, String> =
         serde_json::from_str(text).map_err(|_| Fault::Damaged("labels do not parse"))?;
-    let labels =
-        plain.into_iter().map(|(key, value)| Ok((name(&key)?, Arc::from(value)))).collect::<Result<_>>()?;
-    Ok(Arc::new(labels))
+    plain.into_iter().map(|(key, value)| Ok((name(&key)?, Arc::from(value)))).collect()
 }

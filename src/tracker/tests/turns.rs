@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Rig, accepted, claim, completed, failed, submit};
-use crate::operation::{Command, Outcome, Refusal, State, Status};
+use crate::limits;
+use crate::operation::{Command, Lane, Outcome, Refusal, State, Status, TenantId};
 use crate::store::AllTenants;
 use crate::tracker::entry::{Denied, ReportOutcome};
 use crate::tracker::{Tracker, Waiting};
@@ -46,6 +47,27 @@ async fn a_client_s_id_is_a_key_of_its_own() {
     let mut both = with_id(1);
     both.submission.spec.key = Some(Arc::from("other"));
     assert!(matches!(rig.submit(both).await, Err(Denied::KeyAndIdDiffer)));
+}
+
+#[tokio::test]
+async fn a_tenant_gets_so_many_lanes_and_may_use_each_for_ever() {
+    let rig = Rig::new().await;
+    let names: Vec<String> = (0..limits::LANES_MAX).map(|number| format!("t{number}")).collect();
+    for some in names.chunks(1000) {
+        let submits = some.iter().map(|name| {
+            let (tracker, submit) = (rig.tracker.clone(), submit(name));
+            async move { tracker.submit(submit).await }
+        });
+        let submitted = submits.collect::<tokio::task::JoinSet<_>>().join_all().await;
+        assert!(submitted.iter().all(Result::is_ok));
+    }
+    assert!(matches!(rig.submit(submit("one-more")).await, Err(Denied::TooManyLanes)));
+    rig.submitted("t0").await;
+    let mut neighbour = submit("one-more");
+    let lane =
+        Lane { tenant: TenantId::parse("neighbour").unwrap(), ..(*neighbour.submission.spec.lane).clone() };
+    neighbour.submission.spec.lane = Arc::new(lane);
+    assert!(rig.submit(neighbour).await.is_ok());
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ every_store! {
     numbers_go_up_and_those_of_a_lost_turn_are_given_again
     a_number_is_never_given_twice_even_after_the_highest_is_deleted
     an_operation_named_twice_is_loaded_once
+    a_lane_is_new_until_an_operation_was_in_it
     a_turn_changes_many_operations_and_each_several_times
 }
 
@@ -144,6 +145,33 @@ fn an_operation_named_twice_is_loaded_once(world: &mut World) {
     assert_eq!(set.operations.len(), 1);
     assert_eq!((set.by_id.len(), set.by_key.len()), (1, 1));
     assert!(set.operations.contains_key(&seq));
+}
+
+fn a_lane_is_new_until_an_operation_was_in_it(world: &mut World) {
+    world.submit(&of_tenant("other", 1, "k"));
+    world.submit(&of_tenant("default", 1, "k"));
+    let known = lane("default", "default", "noop");
+    let new = lane("default", "default", "unheard");
+    let touches = Touches { lanes: vec![known, new.clone()], ..Touches::default() };
+    for _ in 0..2 {
+        let set = world.begin(&touches).set;
+        assert_eq!(set.new_lanes, [new.clone()].into());
+        assert_eq!(set.lanes_of, [(tenant("default"), 1)].into());
+        world.restart();
+    }
+    // That of a turn that was lost stays new, that of an operation that was deleted does not.
+    let draft = draft(2, |submission| {
+        submission.spec.lane = new.clone();
+        submission.opening = Opening::Failed(None);
+    });
+    let mut lost = world.begin(&Touches { submits: 1, ..touches.clone() });
+    lost.submit(&draft);
+    drop(lost);
+    assert_eq!(world.begin(&touches).set.lanes_of[&tenant("default")], 1);
+    world.submit(&draft);
+    world.apply(id(2), &Command::Delete);
+    world.restart();
+    assert!(world.begin(&touches).set.new_lanes.is_empty());
 }
 
 fn a_turn_changes_many_operations_and_each_several_times(world: &mut World) {

@@ -13,7 +13,7 @@ fn a_life_is_read_back_as_it_was_written_by_both_halves() {
     full.spec.key = Some(Arc::from("key"));
     full.spec.fingerprint = Some([7; 32]);
     full.spec.retry = Some(RetryPolicy { jitter: 0.1 + 0.2, ..RetryPolicy::default() });
-    full.spec.labels = Some(Arc::new(Labels::from([(Name::parse("a").unwrap(), Arc::from("é\"b"))])));
+    full.spec.labels = Some(Labels::from_iter([(Name::parse("a").unwrap(), Arc::from("é\"b"))]));
     full.spec.timeout_seconds = Some(20);
     full.expires = Some(house.time_now().plus_seconds(60));
     let made = house.submit(&[full])[0].clone();
