@@ -46,6 +46,8 @@ pub(super) async fn measure(plan: &Plan) -> Result<Report, LoadError> {
     let null_server = Server::yardstick("null")?;
     let null = against(&null_server, plan, create).await?;
     report.rate("null creates", &null);
+    let null_keyed = against(&null_server, plan, keyed).await?;
+    report.rate("null creates with a key", &null_keyed);
 
     let server = Server::serve(&scratch.0.join("data"), 0)?;
     let before = commits(&server.authority).await?;
@@ -59,7 +61,7 @@ pub(super) async fn measure(plan: &Plan) -> Result<Report, LoadError> {
 
     let null_rate = f64::midpoint(null.rate(), null_again.rate());
     report.add("durable ÷ null", durable.rate() / null_rate, "", "");
-    report.add("with a key ÷ null", with_key.rate() / null_rate, "", "");
+    report.add("with a key ÷ null with a key", with_key.rate() / null_keyed.rate(), "", "");
     report.add("null ÷ ten lines of axum", null_rate / ten_lines.rate(), "", "below 0.85 the run is void");
     #[allow(clippy::cast_precision_loss)] // Counts of a bench are far below 2^52.
     // The warm-up of a fifth commits, too.

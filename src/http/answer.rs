@@ -13,6 +13,9 @@ use super::prefer::{PREFERENCE_APPLIED, Prefer};
 use super::view::OperationView;
 use crate::operation::Operation;
 
+/// Headers of most answers about an operation, so that the map grows once.
+const HEADERS: usize = 8;
+
 /// An answer of this JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, ApiError> {
     // Most answers are one operation without a payload.
@@ -23,7 +26,9 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Respons
     })?;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 

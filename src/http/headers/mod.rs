@@ -115,7 +115,13 @@ impl<'a> Base<'a> {
 
     /// The URL of an operation, for `Location` and `Operation-Location`.
     pub fn operation(self, id: OperationId) -> HeaderValue {
-        let url = format!("{self}/v1.0/operations/{id}");
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let id = id.0.as_hyphenated().encode_lower(&mut buffer);
+        let parts = match self {
+            Self::Public(url) => [url, "", "", "/v1.0/operations/", id],
+            Self::Host { scheme, authority } => [scheme, "://", authority, "/v1.0/operations/", id],
+        };
+        let url = parts.concat();
         // A host and a configured URL that were checked are fit for a header.
         HeaderValue::try_from(url).unwrap_or(HeaderValue::from_static("/v1.0/operations"))
     }
