@@ -15,6 +15,8 @@ pub const CLIENT_REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Bytes of a request's body: an operation with the largest input and labels, and room.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a refused body that are read and dropped, so that its sender hears why: a little more than any limit.
+pub const BODY_DROPPED_BYTES_MAX: usize = 16 << 20;
 /// Bytes of a body of `/v1.0/work`: some thirty of the largest results at once.
 pub const WORK_BODY_BYTES_MAX: usize = 8 << 20;
 /// Bytes of an `input` or a `result`: larger things belong into a blob store, with a URL here.

@@ -7,6 +7,7 @@
 //! hyper answers by itself, and without a body, what it cannot read as a request at all: malformed heads with 400, heads
 //! beyond `limits::HEAD_BYTES_READ_MAX` or of over 100 headers with 431.
 
+mod linger;
 mod listener;
 mod protocol;
 mod pulse;

@@ -15,6 +15,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::linger::RequestBody;
 use super::pulse::{ActiveBody, Pulse, Socket};
 use super::stream::Streams;
 use super::watch::{Patience, Verdict, Watch};
@@ -55,6 +56,7 @@ impl Protocol {
         let service = service_fn(|request: Request<Incoming>| {
             let active = pulse.begin();
             let outer = self.outer.clone();
+            let request = request.map(|body| RequestBody::new(body, Arc::clone(&pulse)));
             async move {
                 let response = outer.answer(peer, request).await;
                 Ok::<_, Infallible>(response.map(|body| ActiveBody::new(body, active)))

@@ -4,13 +4,14 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::linger::Linger;
 use super::stream;
 
 /// Counters that a connection's socket and its requests keep and its watch reads. On HTTP/2 requests are tasks of their
@@ -23,6 +24,7 @@ pub(super) struct Pulse {
     begun: AtomicU64,
     active: AtomicUsize,
     is_http2: AtomicBool,
+    body_given_up: AtomicBool,
 }
 
 impl Pulse {
@@ -30,6 +32,9 @@ impl Pulse {
     pub(super) fn begin(self: &Arc<Self>) -> Active {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
+        if self.body_given_up() {
+            self.body_given_up.store(false, Ordering::Relaxed);
+        }
         Active(Arc::clone(self))
     }
 
@@ -37,6 +42,16 @@ impl Pulse {
     /// what a server says before any request; on HTTP/1.1 it says nothing then but that it closes.
     pub(super) fn is_http2(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
+    }
+
+    /// The body of the latest request is not read to its end.
+    pub(super) fn give_up_body(&self) {
+        self.body_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client may still be sending what nobody will read.
+    fn body_given_up(&self) -> bool {
+        self.body_given_up.load(Ordering::Relaxed)
     }
 
     /// Reads from the socket that brought something.
@@ -111,16 +126,17 @@ impl hyper::body::Body for ActiveBody {
     }
 }
 
-/// A socket that counts.
+/// A socket that counts, and that does not close on a client which still sends.
 #[derive(Debug)]
 pub(super) struct Socket<T> {
     stream: T,
     pulse: Arc<Pulse>,
+    linger: Option<Linger>,
 }
 
 impl<T> Socket<T> {
     pub(super) fn new(stream: T, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+        Self { stream, pulse, linger: None }
     }
 
     fn wrote(&self, written: &Poll<io::Result<usize>>) {
@@ -150,7 +166,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -180,6 +196,15 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let Self { stream, pulse, linger } = &mut *self;
+        if linger.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+        }
+        if !pulse.body_given_up() || pulse.is_http2() {
+            return Poll::Ready(Ok(()));
+        }
+        let lingering = linger.get_or_insert_default().poll(Pin::new(stream), context);
+        pulse.reads.fetch_add(1, Ordering::Relaxed);
+        lingering
     }
 }

@@ -223,6 +223,32 @@ async fn a_client_that_does_not_read_is_cut() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_refused_while_it_sends_hears_why() {
+    let house = House::open(LONG).await;
+    let mut line = house.connect().await;
+    // More than the buffers between the two hold.
+    let body = "x".repeat(limits::BODY_DROPPED_BYTES_MAX / 2);
+    line.send(&format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    assert!(line.answer().await.starts_with("HTTP/1.1 405"));
+    line.ends().await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_and_does_not_close_is_cut() {
+    let patience = Patience { head: SHORT, ..LONG.patience };
+    let house = House::open(Terms { patience, ..LONG }).await;
+    let mut line = house.connect().await;
+    line.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n").await;
+    assert!(line.answer().await.starts_with("HTTP/1.1 405"));
+    soon(async {
+        while line.0.write_all(b"x").await.is_ok() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stream_that_is_not_read_is_reset_and_its_neighbours_are_served() {
     let patience = Patience { write: SHORT, ..LONG.patience };
     let mut house = House::open(Terms { patience, ..LONG }).await;
