@@ -10,7 +10,7 @@ use longrun_sdk::{Exchange, ExchangeError};
 use crate::limits;
 use crate::operation::names::Tag;
 use crate::operation::{
-    Failure, LeaseToken, Name, Operation, OperationId, Progress, Refusal, Report, ReportKind, TenantId,
+    Failure, LeaseToken, Name, Operation, OperationId, Progress, Report, ReportKind, TenantId,
 };
 use crate::tracker::entry::{Claim, Denied, Notice, NoticeKind, ReportOutcome, Reported, Want};
 use crate::tracker::{Handed, Tracker, entry};
@@ -127,24 +127,15 @@ fn failure(error: wire::OperationError) -> Failure {
 }
 
 fn outcome((id, outcome): (uuid::Uuid, ReportOutcome)) -> wire::Outcome {
-    let mut said = wire::Outcome { id, ..wire::Outcome::default() };
+    let error = outcome.refusal().map(|(code, message)| wire::OperationError::new(code, message));
+    let mut said = wire::Outcome { id, error, ..wire::Outcome::default() };
     match outcome {
         ReportOutcome::Accepted { lease, cancel_requested } => {
             said.lease_seconds = lease.map(|left| left.as_secs_f64());
             said.cancel_requested = cancel_requested;
         }
         ReportOutcome::Repeated => said.repeated = true,
-        ReportOutcome::Refused(refusal) => {
-            let code = match refusal {
-                Refusal::LeaseLost => "leaseLost",
-                Refusal::Ended => "ended",
-                Refusal::Conflict(_) | Refusal::Invalid { .. } => "invalidRequest",
-            };
-            said.error = Some(wire::OperationError::new(code, refusal.to_string()));
-        }
-        ReportOutcome::NotFound => {
-            said.error = Some(wire::OperationError::new("itemNotFound", "There is no such operation."));
-        }
+        ReportOutcome::Refused(_) | ReportOutcome::NotFound => {}
     }
     said
 }

@@ -57,7 +57,7 @@ pub enum Entry {
     /// A worker's call.
     Exchange(Exchange, Reply<Exchanged>),
     /// A command on one operation.
-    Command(Order, Reply<Ordered>),
+    Command(Order, Reply<Operation>),
     /// A new operation.
     Submit(Box<Submit>, Reply<Submitted>),
     /// A credential, new or changed.
@@ -99,13 +99,6 @@ pub struct Order {
     pub expected: Option<Vec<(Seq, i64)>>,
     /// Who.
     pub actor: Actor,
-}
-
-/// What became of it.
-#[derive(Debug)]
-pub struct Ordered {
-    /// As it is now.
-    pub operation: Operation,
 }
 
 /// A worker's call: reports up, claims down.
@@ -176,6 +169,24 @@ pub enum ReportOutcome {
     Refused(Refusal),
     /// There is no such operation for this worker.
     NotFound,
+}
+
+impl ReportOutcome {
+    /// Why the report was not taken: the wire's word, and a sentence.
+    pub fn refusal(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Accepted { .. } | Self::Repeated => None,
+            Self::Refused(refusal) => {
+                let code = match refusal {
+                    Refusal::LeaseLost => "leaseLost",
+                    Refusal::Ended => "ended",
+                    Refusal::Conflict(_) | Refusal::Invalid { .. } => "invalidRequest",
+                };
+                Some((code, refusal.to_string()))
+            }
+            Self::NotFound => Some(("itemNotFound", Denied::NotFound.to_string())),
+        }
+    }
 }
 
 /// One operation of a claim's answer.

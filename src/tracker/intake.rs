@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::answer;
 use super::cache::Cache;
 use super::claims::Claims;
-use super::entry::{Denied, Entry, Exchanged, Ordered, ReportOutcome, Submitted};
+use super::entry::{Denied, Entry, Exchanged, ReportOutcome, Submitted};
 use super::inbox::Inbox;
 use super::offer::Pool;
 use super::turn::Turn;
@@ -59,7 +59,7 @@ pub struct Intake {
 /// What became of an entry, until it is durable and can be said.
 pub(super) enum Done {
     Submitted(Result<Submitted, Denied>),
-    Ordered(Result<Ordered, Denied>),
+    Ordered(Result<Operation, Denied>),
     /// Outcomes of reports, and what the call's claim took.
     Exchanged(Vec<ReportOutcome>, Vec<Seq>),
     Stored,

@@ -135,7 +135,7 @@ impl Tracker {
             _ => None,
         };
         match (self.ask(|reply| Entry::Command(order, reply)).await, said) {
-            (Ok(ordered), _) => self.with_payloads(ordered.operation).await,
+            (Ok(operation), _) => self.with_payloads(operation).await,
             // A turn has no large results at hand, so it refuses a repeat of what one of those says.
             (Err(refused @ Denied::Refused(Refusal::Conflict(_))), Some((tenant, id, said))) => {
                 let standing = self.reader.get(&tenant, id).await?;

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::entry::{
-    Denied, Exchange, Notice, NoticeKind, Order, Ordered, ReportOutcome, Reported, Submit, Submitted,
-};
+use super::entry::{Denied, Exchange, Notice, NoticeKind, Order, ReportOutcome, Reported, Submit, Submitted};
 use crate::limits;
 use crate::operation::{
     self, Actor, Command, Context, EventKind, Lane, LeaseToken, Operation, OperationId, Refusal, Seq, Step,
@@ -121,7 +119,7 @@ impl Turn {
     }
 
     /// A command on one operation by its public name.
-    pub fn order(&mut self, order: &Order) -> Result<Ordered, Denied> {
+    pub fn order(&mut self, order: &Order) -> Result<Operation, Denied> {
         let before = self.named(&order.tenant, order.id).ok_or(Denied::NotFound)?;
         let seq = before.seq;
         let version = (seq, before.version);
@@ -130,7 +128,7 @@ impl Turn {
         }
         let before = before.clone();
         self.apply(seq, &order.command, &order.actor)?;
-        Ok(Ordered { operation: self.current(seq).cloned().unwrap_or(before) })
+        Ok(self.current(seq).cloned().unwrap_or(before))
     }
 
     /// One report of a worker's call.

@@ -1,6 +1,5 @@
 //! All that can be seen of a thing, as text: two stores agree when their texts do.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -56,9 +55,8 @@ pub(crate) fn full_submissions() -> Vec<Submission> {
             max_delay_seconds: 1e7,
             jitter: 0.3,
         });
-        let labels =
-            BTreeMap::from([(name("a"), Arc::from("x\u{1F600}")), (name("b.c"), Arc::from("\"\\ \n"))]);
-        spec.labels = Some(Arc::new(labels));
+        let labels = [(name("a"), Arc::from("x\u{1F600}")), (name("b.c"), Arc::from("\"\\ \n"))];
+        spec.labels = Some(labels.into_iter().collect());
         spec.submitted_by = Arc::from("token \u{e9}");
         submission.last_action = Some(start().plus_seconds(200));
         submission.start_at = Some(start().plus_seconds(60));

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{NOBODY, OPERATIONS, path, quiet};
-use crate::support::{Answer, Client, Server, until};
+use crate::support::{Answer, Client, Server};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 

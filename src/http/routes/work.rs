@@ -14,7 +14,7 @@ use crate::http::schema::{ErrorBody, WorkRequest};
 use crate::http::view::OperationView;
 use crate::http::{answer, body, read};
 use crate::limits;
-use crate::operation::{Json, OperationId, Refusal};
+use crate::operation::{Json, OperationId};
 use crate::tracker::Handed;
 use crate::tracker::entry::{Exchange, Notice, NoticeKind, ReportOutcome};
 
@@ -170,24 +170,14 @@ impl OutcomeView {
 
     fn of(id: OperationId, outcome: ReportOutcome) -> Self {
         let mut view = Self::new(Some(id));
+        view.error = outcome.refusal().map(|(code, message)| OutcomeError { code, message, target: None });
         match outcome {
             ReportOutcome::Accepted { lease, cancel_requested } => {
                 view.lease_seconds = lease.map(|left| left.as_secs_f64());
                 view.cancel_requested = cancel_requested.then_some(true);
             }
             ReportOutcome::Repeated => view.repeated = Some(true),
-            ReportOutcome::Refused(refusal) => {
-                let code = match refusal {
-                    Refusal::LeaseLost => "leaseLost",
-                    Refusal::Ended => "ended",
-                    Refusal::Conflict(_) | Refusal::Invalid { .. } => "invalidRequest",
-                };
-                view.error = Some(OutcomeError { code, message: refusal.to_string(), target: None });
-            }
-            ReportOutcome::NotFound => {
-                let message = "there is no such operation".to_owned();
-                view.error = Some(OutcomeError { code: "itemNotFound", message, target: None });
-            }
+            ReportOutcome::Refused(_) | ReportOutcome::NotFound => {}
         }
         view
     }
