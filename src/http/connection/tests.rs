@@ -242,7 +242,7 @@ async fn a_client_that_is_refused_and_does_not_close_is_cut() {
     assert!(line.answer().await.starts_with("HTTP/1.1 405"));
     soon(async {
         while line.0.write_all(b"x").await.is_ok() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;

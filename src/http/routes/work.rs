@@ -146,7 +146,7 @@ pub(super) async fn work(
     let (exchanged, handed) = app.tracker.exchange(exchange).await?;
     let mut outcomes = exchanged.outcomes.into_iter();
     let outcomes = said.into_iter().filter_map(|said| match said {
-        Said::Reported(id) => outcomes.next().map(|outcome| OutcomeView::of(id, outcome)),
+        Said::Reported(id) => outcomes.next().map(|outcome| OutcomeView::of(id, &outcome)),
         Said::Bad(bad) => Some(OutcomeView::bad(&bad)),
     });
     let answer = WorkAnswer {
@@ -168,7 +168,7 @@ impl OutcomeView {
         Self { id, repeated: None, lease_seconds: None, cancel_requested: None, error: None }
     }
 
-    fn of(id: OperationId, outcome: ReportOutcome) -> Self {
+    fn of(id: OperationId, outcome: &ReportOutcome) -> Self {
         let mut view = Self::new(Some(id));
         view.error = outcome.refusal().map(|(code, message)| OutcomeError { code, message, target: None });
         match outcome {

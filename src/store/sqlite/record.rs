@@ -43,7 +43,7 @@ pub(super) fn write(spec: &Spec) -> String {
         timeout_seconds: spec.timeout_seconds,
         submitted_by: spec.submitted_by.to_string(),
         retry: spec.retry.as_ref().map(texts::retry_text).and_then(raw),
-        labels: spec.labels.as_ref().map(|labels| texts::labels_text(labels)).and_then(raw),
+        labels: spec.labels.as_ref().map(texts::labels_text).and_then(raw),
     };
     // Numbers, texts and JSON always serialise.
     serde_json::to_string(&written).unwrap_or_default()

@@ -208,7 +208,7 @@ fn bind_spec(row: &mut Binder<'_, '_>, after: &Operation, lane: LaneId) -> Resul
     row.time(spec.created)?.time(spec.received)?.put(&*spec.submitted_by)?;
     row.put(spec.fingerprint.as_ref().map(<[u8; 32]>::as_slice))?.put(spec.key.as_deref())?;
     row.put(spec.timeout_seconds)?.put(spec.retry.as_ref().map(text::retry_text))?;
-    row.put(spec.labels.as_ref().map(|labels| text::labels_text(labels)))?;
+    row.put(spec.labels.as_ref().map(text::labels_text))?;
     bind_payload(row, spec.input.as_ref())
 }
 
