@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
-use http::Request;
+use http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -58,7 +58,11 @@ impl Protocol {
             let outer = self.outer.clone();
             let request = request.map(|body| RequestBody::new(body, Arc::clone(&pulse)));
             async move {
-                let response = outer.answer(peer, request).await;
+                let mut response = outer.answer(peer, request).await;
+                if active.ends_early() {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
                 Ok::<_, Infallible>(response.map(|body| ActiveBody::new(body, active)))
             }
         });

@@ -32,7 +32,7 @@ impl Pulse {
     pub(super) fn begin(self: &Arc<Self>) -> Active {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
-        if self.body_given_up() {
+        if self.body_given_up.load(Ordering::Relaxed) {
             self.body_given_up.store(false, Ordering::Relaxed);
         }
         Active(Arc::clone(self))
@@ -49,9 +49,10 @@ impl Pulse {
         self.body_given_up.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the client may still be sending what nobody will read.
-    fn body_given_up(&self) -> bool {
-        self.body_given_up.load(Ordering::Relaxed)
+    /// Whether the client may still be sending what nobody will read: the connection then ends with the answer. On HTTP/2
+    /// only the stream does.
+    fn ends_early(&self) -> bool {
+        self.body_given_up.load(Ordering::Relaxed) && !self.is_http2()
     }
 
     /// Reads from the socket that brought something.
@@ -83,6 +84,13 @@ impl Pulse {
 /// One request that is being answered.
 #[derive(Debug)]
 pub(super) struct Active(Arc<Pulse>);
+
+impl Active {
+    /// Whether its answer is the connection's last.
+    pub(super) fn ends_early(&self) -> bool {
+        self.0.ends_early()
+    }
+}
 
 impl Drop for Active {
     fn drop(&mut self) {
@@ -200,7 +208,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
         if linger.is_none() {
             ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
         }
-        if !pulse.body_given_up() || pulse.is_http2() {
+        if !pulse.ends_early() {
             return Poll::Ready(Ok(()));
         }
         let lingering = linger.get_or_insert_default().poll(Pin::new(stream), context);
