@@ -8,7 +8,7 @@
 //! inside the server's own process.
 //!
 //! * [`wire`]: the JSON of the protocol as lenient types.
-//! * [`client`]: submit, get, wait, cancel and the rest, over HTTP.
+//! * [`client`]: submit, get, wait, watch, cancel and the rest, over HTTP.
 //! * [`exchange`]: one call of a worker, and its HTTP form.
 //! * [`worker`]: the runtime: claims, leases, heartbeats, repetition, shutdown.
 //! * [`handler`]: what a worker author writes.

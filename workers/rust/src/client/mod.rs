@@ -1,4 +1,4 @@
-//! The client of submitters and pollers, over HTTP/1.1 with keep-alive.
+//! The client of submitters, pollers and watchers, over HTTP/1.1 with keep-alive.
 //!
 //! Every call has an absolute deadline. A submit always carries an idempotency key, so it is repeated
 //! under that key when its answer is lost or the server asks to come back later; reads are repeated
@@ -9,6 +9,7 @@ mod error;
 mod submit;
 pub(crate) mod transport;
 mod wait;
+mod watch;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use transport::{Answer, Call, Transport};
 
 pub use builder::ClientBuilder;
 pub use error::ClientError;
+pub use watch::{Watch, WatchFilter};
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout_at};
@@ -74,17 +75,24 @@ impl Transport {
     /// Sends the call once and reads the whole answer.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Answer, ClientError> {
         let deadline = call.deadline;
-        let request = self.request(call)?;
-        timeout_at(deadline, self.exchange(request)).await.map_err(|_| ClientError::Deadline)?
+        Answer::read(self.open(call).await?, deadline).await
+    }
+
+    /// Sends the call once and reads the head of the answer, for which the call's deadline is.
+    pub(crate) async fn open(&self, call: Call<'_>) -> Result<Response<Incoming>, ClientError> {
+        let deadline = call.deadline;
+        let head = self.http.request(self.request(call)?);
+        let head = timeout_at(deadline, head).await.map_err(|_| ClientError::Deadline)?;
+        head.map_err(|error| unreachable(&error))
     }
 
     fn request(&self, call: Call<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(format!("{}{}", self.base, call.path))
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut request = Request::builder().method(call.method).uri(format!("{}{}", self.base, call.path));
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
+        }
+        if !call.headers.iter().any(|(name, _)| name == ACCEPT) {
+            request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
         }
         if call.body.is_some() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -96,20 +104,18 @@ impl Transport {
             .body(Full::new(call.body.unwrap_or_default()))
             .map_err(|error| ClientError::InvalidRequest { message: error.to_string() })
     }
-
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
-        let response = self.http.request(request).await.map_err(|error| unreachable(&error))?;
-        let (parts, body) = response.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX)
-            .collect()
-            .await
-            .map_err(|error| unreachable(error.as_ref()))?
-            .to_bytes();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
-    }
 }
 
 impl Answer {
+    /// Reads the rest of an answer.
+    pub(crate) async fn read(response: Response<Incoming>, deadline: Instant) -> Result<Self, ClientError> {
+        let (parts, body) = response.into_parts();
+        let body = timeout_at(deadline, Limited::new(body, ANSWER_BYTES_MAX).collect());
+        let body = body.await.map_err(|_| ClientError::Deadline)?;
+        let body = body.map_err(|error| unreachable(error.as_ref()))?.to_bytes();
+        Ok(Self { status: parts.status, headers: parts.headers, body })
+    }
+
     /// The answer itself when it is one of success, else the server's refusal.
     pub(crate) fn success(self) -> Result<Self, ClientError> {
         if self.status.is_success() {
@@ -156,7 +162,7 @@ fn bad_url(url: &str, why: &str) -> ClientError {
 }
 
 /// The outermost error of hyper says little; what went wrong stands at the end of the chain.
-fn unreachable(error: &(dyn std::error::Error + 'static)) -> ClientError {
+pub(super) fn unreachable(error: &(dyn std::error::Error + 'static)) -> ClientError {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
