@@ -66,8 +66,10 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ans
                 headers: parts.headers,
                 body: String::from_utf8(body.to_vec()).unwrap(),
             };
+            let media = asked.header("accept").unwrap_or_default().to_owned();
             let (status, body) = answering(asked);
             let answer = Response::builder().status(status).header("etag", "\"1-1\"");
+            let answer = answer.header("content-type", media);
             Ok::<_, Infallible>(answer.body(Full::new(Bytes::from(body))).unwrap())
         }
     });

@@ -22,6 +22,7 @@ mod token;
 mod version;
 mod view;
 mod wait;
+mod watch;
 
 use std::future::Future;
 use std::io;
@@ -50,6 +51,7 @@ enum Subcommand {
     Serve(serve::Serve),
     Submit(Box<submit::Submit>),
     Get(get::Get),
+    Watch(watch::Watch),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Token(token::Token),
@@ -84,6 +86,7 @@ impl Subcommand {
             Self::Completions(completions) => completions.run(output),
             Self::Submit(submit) => wait_for(submit.run(output)),
             Self::Get(get) => wait_for(get.run(output)),
+            Self::Watch(watch) => wait_for(watch.run(output)),
             Self::Cancel(cancel) => wait_for(cancel.run(output)),
             Self::Retry(retry) => wait_for(retry.run(output)),
             Self::Token(token) => wait_for(token.run(output)),

@@ -43,18 +43,20 @@ pub(super) struct Output<'a> {
     live: bool,
     /// A line of progress stands there.
     in_progress: bool,
+    /// Nobody reads the output any more.
+    closed: bool,
 }
 
 impl<'a> Output<'a> {
     /// That of the process.
     pub(super) fn of_process(out: &'a mut dyn Write, err: &'a mut dyn Write, json: bool) -> Self {
         let form = Form::of(io::stdout().is_terminal(), json);
-        Self { out, err, form, live: io::stderr().is_terminal(), in_progress: false }
+        Self { out, err, form, live: io::stderr().is_terminal(), in_progress: false, closed: false }
     }
 
     #[cfg(test)]
     pub(super) fn of_test(out: &'a mut dyn Write, err: &'a mut dyn Write, terminal: bool) -> Self {
-        Self { out, err, form: Form::of(terminal, false), live: terminal, in_progress: false }
+        Self { out, err, form: Form::of(terminal, false), live: terminal, in_progress: false, closed: false }
     }
 
     /// Whether a person watches.
@@ -83,11 +85,18 @@ impl<'a> Output<'a> {
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.write_all(end.as_bytes()));
         match written.and_then(|()| self.out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::new(Exit::Failed, format!("the output cannot be written: {error}")))
+                return Err(Failure::new(Exit::Failed, format!("the output cannot be written: {error}")));
             }
             // Whoever read it has read enough.
-            _ => Ok(()),
+            Err(_) => self.closed = true,
+            Ok(()) => {}
         }
+        Ok(())
+    }
+
+    /// Whether whoever read the output has read enough, which ends what has no end of its own.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Says something beside the output, to a person.

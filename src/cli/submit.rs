@@ -13,12 +13,13 @@ use super::connection::Connection;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::wait::{self, Patience};
+use super::watch;
 use crate::limits;
 
 /// Hand an operation in
 ///
 /// Once this ends with 0 or 4, the operation is kept whatever happens. With --wait it ends with 1 when the operation is
-/// Failed, and with 4 when it has not ended in time.
+/// Failed, and with 4 when it has not ended in time; with --watch as `longrun watch` does.
 #[derive(clap::Args)]
 pub(super) struct Submit {
     /// Its type, by which a worker's handler is found [default: noop]
@@ -74,6 +75,10 @@ pub(super) struct Submit {
     #[arg(default_missing_value = Patience::FOREVER)]
     wait: Option<Patience>,
 
+    /// Show each of its events until it has ended
+    #[arg(long, conflicts_with = "wait")]
+    watch: bool,
+
     #[command(flatten)]
     connection: Connection,
 }
@@ -95,6 +100,9 @@ impl Submit {
         })?;
         if found.replayed {
             output.note("it was submitted before under this key or id; this is how it stands");
+        }
+        if self.watch {
+            return watch::to_its_end(&client, found.operation.id, None, &self.connection, output).await;
         }
         if let Some(patience) = self.wait
             && !found.operation.status.is_terminal()

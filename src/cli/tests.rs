@@ -31,6 +31,7 @@ async fn run_on(words: &[&str], terminal: bool) -> Ran {
     let ended = match arguments.subcommand {
         Subcommand::Submit(submit) => submit.run(&mut output).await,
         Subcommand::Get(get) => get.run(&mut output).await,
+        Subcommand::Watch(watch) => watch.run(&mut output).await,
         Subcommand::Cancel(cancel) => cancel.run(&mut output).await,
         Subcommand::Retry(retry) => retry.run(&mut output).await,
         Subcommand::Token(token) => token.run(&mut output).await,
@@ -88,6 +89,7 @@ fn every_flag_of_submit_is_read() {
         ["submit", "--max-attempts=1001"],
         ["submit", "--wait=soon"],
         ["submit", "--deadline=0"],
+        ["watch", "--status=failed"],
         ["get", "7"],
         ["get", "--wait"],
         ["token", "create"],
@@ -264,4 +266,87 @@ async fn a_wrong_url_or_label_is_a_mistake_of_usage() {
     ] {
         assert_eq!(run(&words).await.exit, Exit::Usage, "{words:?}");
     }
+}
+
+#[test]
+fn a_watch_is_of_one_or_filtered_and_a_submit_waits_or_watches() {
+    for bad in [["watch", ID, "--queue=a"], ["submit", "--watch", "--wait"]] {
+        assert!(Arguments::try_parse_from(["longrun"].iter().chain(&bad)).is_err(), "{bad:?}");
+    }
+}
+
+fn event(n: u32, kind: &str, status: &str) -> String {
+    format!("id: 00c0ffee-{n}\nevent: {kind}\ndata: {}\n\n", operation(status))
+}
+
+#[tokio::test]
+async fn a_watch_shows_each_event_and_ends_as_the_operation_does() {
+    for (kind, last, exit) in [("completed", "Completed", Exit::Done), ("failed", "Failed", Exit::Failed)] {
+        let url = fake::on_tcp(move |asked: Asked| match asked.what.as_str() {
+            "POST /v1.0/operations" => (201, operation("NotStarted")),
+            what if what.ends_with("/events") => {
+                (200, event(1, "snapshot", "NotStarted") + ":\n\n" + &event(2, kind, last))
+            }
+            _ => (200, operation("NotStarted").replace('}', r#","waiting":{"message":"nobody is there"}}"#)),
+        });
+        let url = url.await;
+        for words in [vec!["watch", ID], vec!["submit", "--watch"]] {
+            let words = [&words[..], &["--server", &url]].concat();
+            let ran = run(&words).await;
+            let lines: Vec<serde_json::Value> =
+                ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!((ran.exit, lines.len(), ran.err.as_str()), (exit, 2, ""), "{words:?}");
+            assert_eq!((&lines[1]["cursor"], &lines[1]["event"]), (&"00c0ffee-2".into(), &kind.into()));
+            assert_eq!(lines[1]["operation"]["status"], last);
+            let ran = run_on(&words, true).await;
+            assert!(ran.out.contains(&format!("  {kind:<9}  {ID}  noop\n")), "{}", ran.out);
+            assert_eq!(ran.err, "nobody is there\n", "a person who sees nothing happen wonders");
+        }
+    }
+}
+
+/// An output whose reader has gone.
+struct Closed;
+impl std::io::Write for Closed {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_watch_of_many_goes_on_until_nobody_reads_or_the_server_is_gone() {
+    let url = fake::on_tcp(|asked: Asked| match asked.header("last-event-id") {
+        Some("00c0ffee-6") => {
+            (200, event(7, "completed", "Completed") + "id: 00c0ffee-8\nevent: reset\ndata: {}\n\n")
+        }
+        _ => (403, error("accessDenied", "why")),
+    });
+    let url = url.await;
+    let words = ["watch", "--queue=a", "--type=b", "--status=Failed", "--after=00c0ffee-6", "--server", &url];
+    let ran = run_on(&words, true).await;
+    assert_eq!((ran.exit, ran.out.lines().count()), (Exit::NotAllowed, 2), "{}", ran.out);
+    assert!(ran.out.ends_with("reset  events before this are no longer kept\n"), "{}", ran.out);
+    assert!(ran.err.contains("why (accessDenied)") && ran.err.contains("--after 00c0ffee-8"), "{}", ran.err);
+
+    let Subcommand::Watch(watch) =
+        Arguments::try_parse_from(["longrun"].iter().chain(&words)).unwrap().subcommand
+    else {
+        unreachable!()
+    };
+    let (mut out, mut err) = (Closed, Vec::new());
+    let ended = watch.run(&mut Output::of_test(&mut out, &mut err, false)).await;
+    assert_eq!(ended, Ok(Exit::Done));
+}
+
+#[tokio::test]
+async fn a_watch_of_what_was_shown_to_its_end_still_tells_how_it_ended() {
+    let url = fake::on_tcp(|asked: Asked| match asked.header("last-event-id") {
+        Some(_) => (204, String::new()),
+        None => (200, operation("Failed")),
+    });
+    let ran = run(&["watch", ID, "--after=00c0ffee-9", "--server", &url.await]).await;
+    assert_eq!((ran.exit, ran.out.as_str(), ran.err.as_str()), (Exit::Failed, "", ""));
 }

@@ -1,6 +1,6 @@
 //! How an operation looks to a person.
 
-use longrun_sdk::wire::{Json, Operation};
+use longrun_sdk::wire::{Event, EventKind, Json, Operation};
 
 use super::output;
 
@@ -14,6 +14,27 @@ pub(super) fn line(operation: &Operation) -> String {
     words.extend(operation.status_detail.clone());
     words.extend(operation.waiting.as_ref().map(|waiting| waiting.message.clone()));
     words.join("  ")
+}
+
+/// An event in one line.
+pub(super) fn event(event: &Event) -> String {
+    let Some(operation) = &event.operation else {
+        return format!("{}  events before this are no longer kept", event.event);
+    };
+    let time = operation.last_action_date_time.as_deref().unwrap_or_default();
+    let seconds = time.split('.').next().unwrap_or_default();
+    let mut words =
+        vec![format!("{seconds}Z"), format!("{:<9}", event.event.as_str()), operation.id.to_string()];
+    words.extend(operation.operation_type.clone());
+    if matches!(event.event, EventKind::Snapshot | EventKind::Updated | EventKind::Deleted) {
+        words.push(operation.status.to_string());
+    }
+    words.extend(operation.percent_complete.map(|percent| format!("{percent} %")));
+    words.extend(operation.status_detail.clone());
+    words.extend(operation.error.as_ref().map(|error| format!("{}: {}", error.code, error.message)));
+    words.extend(operation.result.as_ref().map(payload));
+    words.extend(operation.resource_location.clone());
+    output::plain(&words.join("  "))
 }
 
 /// The operation, a field a line; fields without a value are left out.
@@ -92,6 +113,20 @@ mod tests {
                 "statusDetail":"page 4"}"#,
         ));
         assert_eq!(shown, "7986a22f-a22f-7986-2fa2-86792fa28679  Running  40 %  page 4");
+    }
+
+    #[test]
+    fn an_event_is_a_line_that_no_text_of_others_can_break() {
+        let shown = event(
+            &serde_json::from_str(
+                r#"{"cursor":"00c0ffee-7","event":"retrying","operation":{"id":"7986a22f-a22f-7986-2fa2-86792fa28679",
+                    "status":"NotStarted","operationType":"media","lastActionDateTime":"2026-01-31T09:30:00.1234567Z",
+                    "error":{"code":"upstream","message":"no\nanswer"}}}"#,
+            )
+            .unwrap(),
+        );
+        let expected = "2026-01-31T09:30:00Z  retrying   7986a22f-a22f-7986-2fa2-86792fa28679  media";
+        assert_eq!(shown, format!("{expected}  upstream: no\\nanswer"));
     }
 
     #[test]

@@ -158,7 +158,7 @@ async fn a_watch_of_many_goes_on_where_the_server_last_said_it_stands() {
         Turn::Hold(stream(&[event(9, "failed", "Failed"), event(10, "created", "NotStarted")])),
     ])
     .await;
-    let filter = WatchFilter { queue: Some("media".to_owned()), ..WatchFilter::default() };
+    let filter = WatchFilter { queues: vec!["media".to_owned()], ..WatchFilter::default() };
     let mut watch = server.client().watch_all(&filter);
     for kind in [EventKind::Failed, EventKind::Created] {
         assert_eq!(watch.next().await.unwrap().unwrap().event, kind, "it does not end with an operation");

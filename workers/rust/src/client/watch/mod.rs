@@ -19,16 +19,16 @@ use crate::backoff::Backoff;
 use crate::wire::{Event, EventKind, Operation, Status};
 use source::{Opening, Source};
 
-/// Which operations are watched; those of the tenant that every field given agrees with.
+/// Which operations are watched: those of the tenant that every list names; an empty list names all.
 #[derive(Clone, Debug, Default)]
 pub struct WatchFilter {
-    /// In this queue.
-    pub queue: Option<String>,
-    /// Of this type.
-    pub operation_type: Option<String>,
-    /// Of this status, before or after the event.
-    pub status: Option<Status>,
-    /// One of these; all when empty.
+    /// In one of these queues.
+    pub queues: Vec<String>,
+    /// Of one of these types.
+    pub operation_types: Vec<String>,
+    /// Of one of these statuses, before or after the event.
+    pub statuses: Vec<Status>,
+    /// One of these.
     pub ids: Vec<Uuid>,
 }
 
@@ -36,20 +36,19 @@ impl WatchFilter {
     fn path(&self) -> String {
         const ALL: &str = "/v1.0/events?";
         let mut query = Serializer::for_suffix(ALL.to_owned(), ALL.len());
-        let ids: Vec<String> = self.ids.iter().map(Uuid::to_string).collect();
-        let given = [
-            ("queue", self.queue.clone()),
-            ("operationType", self.operation_type.clone()),
-            ("status", self.status.map(|status| status.to_string())),
-            ("ids", (!ids.is_empty()).then(|| ids.join(","))),
+        let lists = [
+            ("queue", self.queues.join(",")),
+            ("operationType", self.operation_types.join(",")),
+            ("status", list(&self.statuses)),
+            ("ids", list(&self.ids)),
         ];
-        for (name, value) in given {
-            if let Some(value) = value {
-                query.append_pair(name, &value);
-            }
-        }
+        query.extend_pairs(lists.iter().filter(|(_, list)| !list.is_empty()));
         query.finish().trim_end_matches('?').to_owned()
     }
+}
+
+fn list<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Events as they happen, in order, each once and without a gap: [`Watch::next`] gives them.
@@ -240,13 +239,13 @@ mod tests {
     fn a_filter_is_written_so_that_no_value_can_be_taken_for_another_field() {
         assert_eq!(WatchFilter::default().path(), "/v1.0/events");
         let filter = WatchFilter {
-            queue: Some("a&status=Failed".to_owned()),
-            operation_type: Some("render:v2".to_owned()),
-            status: Some(Status::Running),
+            queues: vec!["a&status=Failed".to_owned(), "b".to_owned()],
+            operation_types: vec!["render:v2".to_owned()],
+            statuses: vec![Status::Running],
             ids: vec![Uuid::from_u128(1), Uuid::from_u128(2)],
         };
         let ids = "00000000-0000-0000-0000-000000000001%2C00000000-0000-0000-0000-000000000002";
-        let query = "queue=a%26status%3DFailed&operationType=render%3Av2&status=Running";
+        let query = "queue=a%26status%3DFailed%2Cb&operationType=render%3Av2&status=Running";
         assert_eq!(filter.path(), format!("/v1.0/events?{query}&ids={ids}"));
     }
 
