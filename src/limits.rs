@@ -159,3 +159,16 @@ pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
 pub const HTTP2_PING: Duration = Duration::from_secs(20);
 /// Between two attempts to accept when the system refuses one, as without free files.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Events of late that are kept in memory while somebody watches, and their bytes, about: seconds of a busy server.
+pub const RECENT_EVENTS_MAX: usize = 64 << 10;
+/// Bytes of the same.
+pub const RECENT_BYTES_MAX: usize = 16 << 20;
+/// Events that a watcher reads at once.
+pub const EVENTS_CHUNK: usize = 256;
+/// Watchers that read the store at the same time: point reads go on beside them.
+pub const CATCH_UPS_MAX: usize = 2;
+/// Between two signs of life of a stream without events: less than the patience of any proxy in the field.
+pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Identifiers that a stream may be narrowed to.
+pub const STREAM_IDS_MAX: usize = 256;

@@ -75,8 +75,12 @@ pub trait Reader: Send + Sync {
     /// The attempts of an operation that ended badly, oldest first.
     async fn attempts(&self, operation: Seq) -> Result<Vec<Attempt>, StoreError>;
 
-    /// The tenant's events after a cursor, oldest first, at most `limit`.
-    async fn events(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>, StoreError>;
+    /// The history that is kept: its epoch and its ends.
+    async fn history(&self) -> Result<History, StoreError>;
+
+    /// Some of the events after a cursor, oldest first, at most `limit`, those that completed an operation with its result.
+    /// Rows of others are passed over, and only so many in one call: ask again from [`Events::upto`] until it stands still.
+    async fn events(&self, of: &Whose, after: i64, limit: usize) -> Result<Events, StoreError>;
 
     /// The tenant's queues, by name.
     async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError>;
@@ -86,6 +90,44 @@ pub trait Reader: Send + Sync {
 
     /// Every credential, revoked ones included.
     async fn credentials(&self, of: AllTenants) -> Result<Vec<Credential>, StoreError>;
+}
+
+/// Whose events.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// All of a tenant.
+    Tenant(TenantId),
+    /// Those of one operation that was not deleted.
+    Operation(TenantId, OperationId),
+}
+
+impl Whose {
+    /// The tenant.
+    pub fn tenant(&self) -> &TenantId {
+        match self {
+            Self::Tenant(tenant) | Self::Operation(tenant, _) => tenant,
+        }
+    }
+}
+
+/// The events that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// Which history this is; another one after a backup was restored.
+    pub epoch: u32,
+    /// Nothing after this cursor was pruned.
+    pub whole_after: i64,
+    /// The last cursor given.
+    pub last: i64,
+}
+
+/// A part of the events.
+#[derive(Debug, Clone)]
+pub struct Events {
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// All of them up to this cursor are among those; where it is the cursor asked from, there are no more.
+    pub upto: i64,
 }
 
 /// The parts of one operation that are kept apart from its row.

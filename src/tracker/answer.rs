@@ -7,6 +7,7 @@ use super::entry::{Claimed, Denied, Entry, Exchanged, Reply};
 use super::handover;
 use super::intake::{Done, Finished, Intake};
 use crate::operation::{Operation, Seq, Timestamp};
+use crate::store::Whose;
 
 /// Answers a worker's call; what it brings for nobody goes back to its lanes.
 pub(super) fn exchange(reply: Reply<Exchanged>, answer: Exchanged) -> Vec<Claimed> {
@@ -37,13 +38,14 @@ impl Intake {
         let Finished { mut turn, done, served } = finished;
         let now = turn.now();
         let mut changes = std::mem::take(&mut turn.changes);
+        self.shared.watch.record(&mut changes);
         let mut committed: Vec<Option<Arc<Operation>>> = Vec::with_capacity(changes.operations.len());
         for touched in changes.operations.drain(..) {
             let after = touched.after.map(|mut after| {
                 after.checkpoint = None;
                 Arc::new(after)
             });
-            self.publish(touched.before.as_deref(), after.as_ref());
+            self.publish(touched.before.as_deref(), after.as_ref(), touched.cursor);
             committed.push(after);
         }
         for (tenant, worker, notice) in turn.notices.drain(..) {
@@ -84,7 +86,7 @@ impl Intake {
         handover::give_back(&*self.inbox, &unheard);
     }
 
-    fn publish(&self, before: Option<&Operation>, after: Option<&Arc<Operation>>) {
+    fn publish(&self, before: Option<&Operation>, after: Option<&Arc<Operation>>, cursor: i64) {
         if let Some(after) = after {
             self.shared.cache.put(after);
         } else if let Some(before) = before {
@@ -94,7 +96,8 @@ impl Intake {
         if let Some(before) =
             before.filter(|before| after.is_none_or(|after| after.version != before.version))
         {
-            self.shared.watch.ring(before.tenant(), before.spec.id);
+            let whose = || Whose::Operation(before.tenant().clone(), before.spec.id);
+            self.shared.watch.ring(whose, cursor);
         }
     }
 

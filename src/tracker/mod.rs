@@ -11,10 +11,12 @@ mod handover;
 mod inbox;
 mod intake;
 mod offer;
+pub mod recent;
 #[cfg(test)]
 mod tests;
 mod turn;
 mod watch;
+mod watcher;
 mod workers;
 
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use tokio::sync::oneshot;
 use crate::limits;
 use crate::operation::{Command, Hold, Operation, OperationId, Refusal, State, TenantId, Timestamp};
 use crate::store::credential::Credential;
-use crate::store::{AllTenants, Reader, Store, StoreError};
+use crate::store::{AllTenants, Reader, Store, StoreError, Whose};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, Reply, Submit, Submitted};
 pub use handover::Handed;
 use handover::Handover;
@@ -35,6 +37,7 @@ pub use inbox::Door;
 use inbox::Inbox;
 use intake::{Intake, Shared};
 pub use watch::Follow;
+pub use watcher::Watcher;
 
 /// The door, for everybody who asks. Cheap to clone.
 #[derive(Clone)]
@@ -184,7 +187,12 @@ impl Tracker {
 
     /// Takes a place among those who hear of an operation's changes. To miss none: first follow, then get, then wait.
     pub fn follow(&self, tenant: &TenantId, id: OperationId) -> Follow {
-        self.shared.watch.follow(tenant, id)
+        self.shared.watch.follow(Whose::Operation(tenant.clone(), id))
+    }
+
+    /// Begins to watch: every event from here on will be heard of. The watcher is to be placed before it reads.
+    pub fn watch(&self, whose: Whose) -> Watcher {
+        Watcher::new(&self.shared.watch, &self.reader, whose)
     }
 
     /// Why an operation has not started, by the claim's own checks; none once it has, or if it never waits in a queue.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::record::{Record, without_payloads};
 use crate::limits;
-use crate::operation::{Event, Lane, Lease, Operation, Seq, TenantId, Timestamp, WorkerId};
+use crate::operation::{Event, EventKind, Lane, Lease, Operation, Seq, State, TenantId, Timestamp, WorkerId};
 use crate::store::credential::Credential;
 use crate::store::turn::{
     Changes, CountKey, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
@@ -28,7 +28,9 @@ pub(super) struct Kept {
     pub(super) mark: Option<Timestamp>,
     /// The last number given, of operations that are gone too.
     last_seq: i64,
-    last_cursor: i64,
+    pub(super) last_cursor: i64,
+    /// Which history this is: that of a fresh disk.
+    pub(super) epoch: u32,
     /// From when on the open turn lets the leases rest: nobody else sees that before it is durable.
     resting: Option<Timestamp>,
     /// How many operations stand where, kept by each commit's differences alone.
@@ -126,6 +128,17 @@ impl Kept {
     /// The earliest moment at which time acts on anything.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.operations.values().filter_map(Record::due).min()
+    }
+
+    /// An event as it is shown: one that completed its operation has the result.
+    pub(super) fn with_result(&self, mut event: Event) -> Event {
+        if let (EventKind::Completed, State::Completed { result, .. }) =
+            (event.kind, &mut event.operation.state)
+        {
+            let record = self.operations.get(&event.operation.seq);
+            *result = record.and_then(|record| record.whole().result().cloned());
+        }
+        event
     }
 
     /// Every operation as a turn loads it, in the order of arrival.

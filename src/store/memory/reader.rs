@@ -10,7 +10,7 @@ use crate::operation::{Attempt, Event, Operation, OperationId, Seq, Status, Tena
 use crate::store::clock::{Clock, ClockState};
 use crate::store::credential::Credential;
 use crate::store::turn::WorkerSeen;
-use crate::store::{AllTenants, Payloads, QueueDepth, Reader, StoreError};
+use crate::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, StoreError, Whose};
 
 /// The reading half.
 #[derive(Debug)]
@@ -52,10 +52,24 @@ impl Reader for MemoryReader {
         Ok(kept.operations.get(&operation).map(|record| record.attempts.clone()).unwrap_or_default())
     }
 
-    async fn events(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
+    async fn history(&self) -> Result<History, StoreError> {
         let kept = self.disk.kept();
-        let of_tenant = kept.events.values().filter(|event| event.operation.tenant() == tenant);
-        Ok(of_tenant.filter(|event| event.cursor > after).take(limit).cloned().collect())
+        Ok(History { epoch: kept.epoch, whole_after: 0, last: kept.last_cursor })
+    }
+
+    async fn events(&self, of: &Whose, after: i64, limit: usize) -> Result<Events, StoreError> {
+        let kept = self.disk.kept();
+        let mine = |event: &&Event| match of {
+            Whose::Tenant(tenant) => event.operation.tenant() == tenant,
+            Whose::Operation(tenant, id) => {
+                event.operation.tenant() == tenant && event.operation.spec.id == *id
+            }
+        };
+        let later = kept.events.range(after + 1..).map(|(_, event)| event);
+        let whole = |event: &Event| kept.with_result(event.clone());
+        let events: Vec<Event> = later.filter(mine).take(limit).map(whole).collect();
+        let upto = events.last().map_or(after, |last| last.cursor);
+        Ok(Events { events, upto })
     }
 
     async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError> {

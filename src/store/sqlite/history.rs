@@ -3,27 +3,56 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::columns::Fields;
 use super::error::{Fault, Result};
 use super::lanes::LaneId;
+use super::registry::Meta;
 use super::row::{self, Resting};
-use super::{codes, record, text};
+use super::{codes, payload, record, text};
 use crate::operation::{
-    Actor, Carrier, Event, Lane, Lease, LeaseToken, Operation, Progress, Seq, Spec, State, Status, Timestamp,
+    Actor, Carrier, Event, EventKind, Lane, Lease, LeaseToken, Operation, Payload, Progress, Seq, Spec, State,
+    Status, Timestamp,
 };
+use crate::store::{Events, History};
 
 /// In the order in which [`read`] reads it.
 const AFTER: &str = "SELECT cursor, lane, seq, previous, at, kind, via, actor, status_before, spec, version, status, \
      hold, attempts, token, ready_at, last_action, started, finished, percent, detail, resource_location, outcome, \
      error, cancel_requested, start_at, expires FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2";
 
-/// One chunk of the history: how far it was read, and what of it is the caller's.
-pub(super) struct Chunk {
-    pub(super) events: Vec<Event>,
-    pub(super) last: i64,
-    pub(super) ended: bool,
+const PREVIOUS: &str = "SELECT previous FROM event WHERE cursor = ?1";
+const LAST: &str = "SELECT max(cursor) FROM event";
+
+/// Events of one operation that are found by walking back from its last one; with more, all events are read forward.
+const CHAIN_MAX: usize = 20_000;
+/// Bytes of results after which a chunk ends.
+const RESULT_BYTES: usize = 1 << 20;
+
+/// The ends of what is kept.
+pub(super) fn ends(connection: &Connection, epoch: u32) -> Result<History> {
+    let last: Option<i64> = connection.prepare_cached(LAST)?.query_row([], |row| row.get(0))?;
+    // Those of what was deleted since were given, too.
+    let given = Meta::NextCursor.get(connection)?.unwrap_or(1) - 1;
+    let whole_after = Meta::PrunedUpto.get(connection)?.unwrap_or(0);
+    Ok(History { epoch, whole_after, last: last.unwrap_or(0).max(given) })
+}
+
+/// The cursors of one operation's events after that one, oldest first; none: they are too many to walk.
+pub(super) fn chain(connection: &Connection, last: i64, after: i64) -> Result<Option<Vec<i64>>> {
+    let mut statement = connection.prepare_cached(PREVIOUS)?;
+    let (mut cursor, mut cursors) = (last, Vec::new());
+    while cursor > after {
+        let Some(previous) = statement.query_row([cursor], |row| row.get(0)).optional()? else { break };
+        cursors.push(cursor);
+        if cursors.len() > CHAIN_MAX {
+            return Ok(None);
+        }
+        cursor = previous;
+    }
+    cursors.reverse();
+    Ok(Some(cursors))
 }
 
 /// Reads at most `rows` events after a cursor, and keeps those of the lanes that `mine` gives, at most `limit`.
@@ -32,23 +61,21 @@ pub(super) fn chunk(
     after: i64,
     rows: usize,
     limit: usize,
-    mine: &mut dyn FnMut(LaneId) -> Result<Option<Arc<Lane>>>,
-) -> Result<Chunk> {
+    mine: &mut dyn FnMut(LaneId, Seq) -> Result<Option<Arc<Lane>>>,
+) -> Result<Events> {
     let mut statement = connection.prepare_cached(AFTER)?;
     let mut found = statement.query((after, i64::try_from(rows).unwrap_or(i64::MAX)))?;
-    let mut chunk = Chunk { events: Vec::new(), last: after, ended: false };
+    let mut chunk = Events { events: Vec::new(), upto: after };
     let mut specs: HashMap<i64, Arc<Spec>> = HashMap::new();
-    let mut seen = 0;
-    while chunk.events.len() < limit {
-        let Some(row) = found.next()? else {
-            chunk.ended = seen < rows;
-            break;
-        };
-        seen += 1;
-        let (cursor, lane): (i64, LaneId) = (row.get(0)?, row.get(1)?);
-        chunk.last = cursor;
-        if let Some(lane) = mine(lane)? {
-            chunk.events.push(read(connection, row, lane, &mut specs)?);
+    let mut result_bytes = 0;
+    while chunk.events.len() < limit && result_bytes < RESULT_BYTES {
+        let Some(row) = found.next()? else { break };
+        let (cursor, lane, seq): (i64, LaneId, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        chunk.upto = cursor;
+        if let Some(lane) = mine(lane, Seq(seq))? {
+            let event = read(connection, row, lane, &mut specs)?;
+            result_bytes += event.operation.result().map_or(0, Payload::bytes);
+            chunk.events.push(event);
         }
     }
     Ok(chunk)
@@ -77,6 +104,9 @@ fn read(
     operation.cursor = cursor;
     operation.changed = at;
     stand(&mut fields, &mut operation, &actor)?;
+    if let (EventKind::Completed, State::Completed { result, .. }) = (kind, &mut operation.state) {
+        *result = payload::result_of(connection, Seq(seq))?.map(Payload::Inline);
+    }
     Ok(Event { cursor, previous, at, kind, actor, status_before, operation })
 }
 

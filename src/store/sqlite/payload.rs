@@ -11,6 +11,7 @@ use crate::store::turn::Touched;
 
 const ADD: &str = "INSERT INTO payload (slot, json) VALUES (?1, ?2)";
 const GET: &str = "SELECT json FROM payload WHERE slot = ?1";
+const RESULT: &str = "SELECT result FROM operation WHERE seq = ?1";
 const FORGET: &str = "DELETE FROM payload WHERE slot IN (?1 * 2, ?1 * 2 + 1)";
 const PUT_CHECKPOINT: &str = "INSERT INTO checkpoint (seq, json) VALUES (?1, ?2) \
      ON CONFLICT DO UPDATE SET json = excluded.json";
@@ -85,6 +86,17 @@ pub(super) fn input(connection: &Connection, seq: Seq) -> Result<Option<Json>> {
 /// Its result, if that stands apart.
 pub(super) fn result(connection: &Connection, seq: Seq) -> Result<Option<Json>> {
     get(connection, GET, result_slot(seq))
+}
+
+/// Its result, wherever it stands; none too where the operation is gone.
+pub(super) fn result_of(connection: &Connection, seq: Seq) -> Result<Option<Json>> {
+    let mut statement = connection.prepare_cached(RESULT)?;
+    let bytes: Option<Option<Vec<u8>>> = statement.query_row([seq.0], |row| row.get(0)).optional()?;
+    match bytes {
+        Some(Some(bytes)) => text::json(&bytes).map(Some),
+        Some(None) => result(connection, seq),
+        None => Ok(None),
+    }
 }
 
 /// What the answer to a claim needs.

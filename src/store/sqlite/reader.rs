@@ -14,12 +14,12 @@ use super::error::{Fault, Result};
 use super::lanes::{self, LaneId};
 use super::{counts, history, leases, open, payload, registry, row};
 use crate::operation::{
-    Attempt, Event, Lane, Operation, OperationId, Payload, Seq, State, TenantId, Timestamp,
+    Attempt, Lane, Operation, OperationId, Payload, Seq, State, TenantId, Timestamp,
 };
 use crate::store::clock::{Clock, ClockState};
 use crate::store::credential::Credential;
 use crate::store::turn::WorkerSeen;
-use crate::store::{AllTenants, Payloads, QueueDepth, Reader, StoreError};
+use crate::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, StoreError, Whose};
 
 /// Reads that may go on at once.
 const CONNECTIONS: usize = 4;
@@ -64,15 +64,10 @@ impl SqliteReader {
         Ok(Self { inner: Arc::new(inner), clock, epoch })
     }
 
-    /// Which history its cursors are of.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
-    }
-
-    /// Reads on a thread that may block.
-    async fn read<T: Send + 'static>(
+    /// Reads in one short transaction, on a thread that may block.
+    async fn snapshot<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Inner, &mut Connection) -> Result<T> + Send + 'static,
+        read: impl FnOnce(&Inner, &Connection) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {
         let closed = |_| StoreError::Busy("the reader is closing".to_owned());
         let turn = self.inner.turns.clone().acquire_owned().await.map_err(closed)?;
@@ -85,7 +80,7 @@ impl SqliteReader {
                 // One was lost to a panic.
                 None => open::reading(&inner.file)?,
             };
-            let outcome = read(&inner, &mut connection);
+            let outcome = moment(&mut connection).and_then(|moment| read(&inner, &moment));
             inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             outcome
         });
@@ -93,18 +88,6 @@ impl SqliteReader {
             Ok(outcome) => outcome.map_err(StoreError::from),
             Err(error) => Err(StoreError::Busy(error.to_string())),
         }
-    }
-
-    /// The same, with everything it reads as of one moment.
-    async fn snapshot<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Inner, &Connection) -> Result<T> + Send + 'static,
-    ) -> std::result::Result<T, StoreError> {
-        self.read(move |inner, connection| {
-            let moment = moment(connection)?;
-            read(inner, &moment)
-        })
-        .await
     }
 }
 
@@ -152,26 +135,30 @@ impl Inner {
         Ok(Some(operation))
     }
 
-    fn events(
-        &self,
-        connection: &mut Connection,
-        tenant: &TenantId,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<Event>> {
-        let mut events = Vec::new();
-        let mut after = after;
-        while events.len() < limit {
-            let moment = moment(connection)?;
-            let mut mine = |id| Ok(Some(self.lane(&moment, id)?).filter(|lane| lane.tenant == *tenant));
-            let chunk = history::chunk(&moment, after, EVENT_ROWS, limit - events.len(), &mut mine)?;
-            events.extend(chunk.events);
-            after = chunk.last;
-            if chunk.ended {
-                break;
+    /// One chunk of the history: what of so many rows is the caller's.
+    fn events(&self, moment: &Connection, of: &Whose, after: i64, limit: usize) -> Result<Events> {
+        match of {
+            Whose::Tenant(tenant) => {
+                let mut mine = |id, _| Ok(Some(self.lane(moment, id)?).filter(|lane| lane.tenant == *tenant));
+                history::chunk(moment, after, EVENT_ROWS, limit, &mut mine)
+            }
+            Whose::Operation(tenant, id) => {
+                let Some(operation) = self.operation(moment, tenant, *id)? else {
+                    return Ok(Events { events: Vec::new(), upto: after });
+                };
+                let lane = &operation.spec.lane;
+                let mut mine = |_, seq| Ok((seq == operation.seq).then(|| lane.clone()));
+                let Some(cursors) = history::chain(moment, operation.cursor, after)? else {
+                    return history::chunk(moment, after, EVENT_ROWS, limit, &mut mine);
+                };
+                let mut chunk = Events { events: Vec::new(), upto: after };
+                for cursor in cursors.into_iter().take(limit) {
+                    chunk.events.extend(history::chunk(moment, cursor - 1, 1, 1, &mut mine)?.events);
+                    chunk.upto = cursor;
+                }
+                Ok(chunk)
             }
         }
-        Ok(events)
     }
 }
 
@@ -203,14 +190,14 @@ impl Reader for SqliteReader {
         self.snapshot(move |_, connection| registry::attempts(connection, operation)).await
     }
 
-    async fn events(
-        &self,
-        tenant: &TenantId,
-        after: i64,
-        limit: usize,
-    ) -> std::result::Result<Vec<Event>, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |inner, connection| inner.events(connection, &tenant, after, limit)).await
+    async fn history(&self) -> std::result::Result<History, StoreError> {
+        let epoch = self.epoch;
+        self.snapshot(move |_, connection| history::ends(connection, epoch)).await
+    }
+
+    async fn events(&self, of: &Whose, after: i64, limit: usize) -> std::result::Result<Events, StoreError> {
+        let of = of.clone();
+        self.snapshot(move |inner, connection| inner.events(connection, &of, after, limit)).await
     }
 
     async fn queues(&self, tenant: &TenantId) -> std::result::Result<Vec<QueueDepth>, StoreError> {

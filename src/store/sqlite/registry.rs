@@ -23,6 +23,8 @@ pub(super) enum Meta {
     NextSeq,
     /// The same, of events.
     NextCursor,
+    /// Events up to it may be pruned.
+    PrunedUpto,
 }
 
 impl Meta {
@@ -32,6 +34,7 @@ impl Meta {
             Self::ClockMark => "clock_mark",
             Self::NextSeq => "next_seq",
             Self::NextCursor => "next_cursor",
+            Self::PrunedUpto => "pruned_upto",
         }
     }
 

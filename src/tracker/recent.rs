@@ -1,0 +1,146 @@
+//! The events of late, in memory: whoever watches at the tail costs the store nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use bytes::Bytes;
+
+use crate::limits;
+use crate::operation::{Event, EventKind, Payload, TenantId};
+use crate::store::Whose;
+use crate::store::turn::Changes;
+
+/// What an event without a payload takes, about.
+const BASE_BYTES: usize = 1500;
+
+/// An event that many may show.
+#[derive(Debug)]
+pub struct Told {
+    /// The event.
+    pub event: Event,
+    /// As it is shown, made by the first who does: a thousand watchers cost one rendering.
+    pub shown: OnceLock<Bytes>,
+}
+
+impl From<Event> for Told {
+    fn from(event: Event) -> Self {
+        Self { event, shown: OnceLock::new() }
+    }
+}
+
+impl Told {
+    fn bytes(&self) -> usize {
+        BASE_BYTES + 2 * self.event.operation.result().map_or(0, Payload::bytes)
+    }
+}
+
+/// A run of events without a gap.
+#[derive(Debug, Default)]
+struct Run {
+    events: VecDeque<Arc<Told>>,
+    bytes: usize,
+    /// Every event after this cursor is in it, ...
+    from: i64,
+    /// ... up to this one.
+    upto: i64,
+}
+
+/// The events since somebody watches, as many as fit.
+#[derive(Debug, Default)]
+pub(super) struct Recent(RwLock<Run>);
+
+/// What of a run is somebody's.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Oldest first.
+    pub(super) events: Vec<Arc<Told>>,
+    /// All up to this cursor are among those.
+    pub(super) upto: i64,
+}
+
+impl Recent {
+    /// Takes a committed turn's events; for each tenant among them the last cursor.
+    pub(super) fn push(&self, changes: &mut Changes) -> BTreeMap<TenantId, i64> {
+        let mut last = BTreeMap::new();
+        let (Some(first), Some(upto)) = (changes.events.first(), changes.events.last()) else { return last };
+        let (first, upto) = (first.event.cursor, upto.event.cursor);
+        let mut run = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if run.upto != first - 1 {
+            // Nobody watched for a while.
+            *run = Run { from: first - 1, ..Run::default() };
+        }
+        for recorded in changes.events.drain(..) {
+            let event = recorded.event;
+            // Of what was deleted in the turn only that is kept, here as in the store.
+            let gone = changes.operations[recorded.touched].after.is_none();
+            if gone && event.kind != EventKind::Deleted {
+                continue;
+            }
+            last.insert(event.operation.tenant().clone(), event.cursor);
+            run.add(Arc::new(Told::from(event)));
+        }
+        run.upto = upto;
+        last
+    }
+
+    /// Nobody watches any more.
+    pub(super) fn clear(&self) {
+        if self.0.read().unwrap_or_else(PoisonError::into_inner).upto != 0 {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Run::default();
+        }
+    }
+
+    /// What is somebody's after a cursor, at most so many looked at; none: the run begins later. `last` is the cursor of an
+    /// operation's last event, from which its earlier ones are found.
+    pub(super) fn after(&self, whose: &Whose, cursor: i64, last: i64) -> Option<Found> {
+        let run = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if cursor < run.from || run.upto == 0 {
+            return None;
+        }
+        Some(match whose {
+            Whose::Tenant(tenant) => run.of_tenant(tenant, cursor),
+            Whose::Operation(..) => run.of_operation(cursor, last.min(run.upto)),
+        })
+    }
+}
+
+impl Run {
+    fn add(&mut self, told: Arc<Told>) {
+        self.bytes += told.bytes();
+        self.events.push_back(told);
+        while self.events.len() > limits::RECENT_EVENTS_MAX || self.bytes > limits::RECENT_BYTES_MAX {
+            let Some(oldest) = self.events.pop_front() else { return };
+            self.bytes -= oldest.bytes();
+            self.from = oldest.event.cursor;
+        }
+    }
+
+    /// Place of the first event after a cursor.
+    fn place(&self, cursor: i64) -> usize {
+        self.events.partition_point(|told| told.event.cursor <= cursor)
+    }
+
+    fn of_tenant(&self, tenant: &TenantId, cursor: i64) -> Found {
+        let start = self.place(cursor);
+        let looked: Vec<&Arc<Told>> = self.events.range(start..).take(limits::EVENTS_CHUNK).collect();
+        let all = start + looked.len() == self.events.len();
+        let upto = if all { self.upto } else { looked.last().map_or(cursor, |told| told.event.cursor) };
+        let mine = looked.into_iter().filter(|told| told.event.operation.tenant() == tenant);
+        Found { events: mine.cloned().collect(), upto }
+    }
+
+    /// Walks back from the operation's last event.
+    fn of_operation(&self, cursor: i64, last: i64) -> Found {
+        let mut events = Vec::new();
+        let mut at = last;
+        while at > cursor {
+            let Some(told) = self.events.get(self.place(at - 1)).filter(|told| told.event.cursor == at) else {
+                break;
+            };
+            events.push(told.clone());
+            at = told.event.previous;
+        }
+        events.reverse();
+        Found { events, upto: last }
+    }
+}
