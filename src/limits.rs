@@ -172,3 +172,5 @@ pub const CATCH_UPS_MAX: usize = 2;
 pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Identifiers that a stream may be narrowed to.
 pub const STREAM_IDS_MAX: usize = 256;
+/// Milliseconds after which the client of a stream that the server ends is asked to come again, drawn for each.
+pub const STREAM_RETRY_MILLIS: std::ops::Range<u64> = 500..5_000;

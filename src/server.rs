@@ -125,6 +125,8 @@ impl Running {
             tracker: tracker.clone(),
             keys: keys.clone(),
             public_url: settings.public_url.as_deref().map(Arc::from),
+            // An origin that was read is fit for a header.
+            cors_origins: settings.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect(),
         });
         let shutdown = CancellationToken::new();
         let mut parts = JoinSet::new();

@@ -55,6 +55,10 @@ pub struct Given {
     #[arg(long, env = "LONGRUN_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
+    /// Web pages that may ask from a browser, by their origin as in https://status.example; several with commas
+    #[arg(long, env = "LONGRUN_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    cors_origin: Option<Vec<String>>,
+
     /// What is logged: a level, or levels by module as in info,longrun=debug [default: info]
     #[arg(long, env = "LONGRUN_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -92,6 +96,8 @@ pub struct Settings {
     pub workers: usize,
     /// By what clients reach the server, without a slash at its end; none: by the host of each request.
     pub public_url: Option<String>,
+    /// Origins of web pages that may ask from a browser.
+    pub cors_origins: Vec<String>,
     /// What is logged, in the syntax of [`EnvFilter`]; it has been read once and is correct.
     pub log: String,
     /// How log lines are written.
@@ -160,6 +166,7 @@ impl Given {
             data: self.data.or(other.data),
             workers: self.workers.or(other.workers),
             public_url: self.public_url.or(other.public_url),
+            cors_origin: self.cors_origin.or(other.cors_origin),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
             min_free: self.min_free.or(other.min_free),
@@ -185,6 +192,12 @@ impl Given {
             data: self.data.unwrap_or_else(|| PathBuf::from(DATA)),
             workers,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            cors_origins: self
+                .cors_origin
+                .unwrap_or_default()
+                .iter()
+                .map(|text| origin(text))
+                .collect::<Result<_, _>>()?,
             log,
             log_format: self.log_format.unwrap_or_default(),
             min_free_bytes: self.min_free.unwrap_or(MIN_FREE).as_u64(),
@@ -212,6 +225,15 @@ fn public_url(text: &str) -> Result<String, SettingsError> {
         return Err(wrong());
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A scheme, a host and perhaps a port, as browsers send it (RFC 6454): nothing after them, and no wildcard.
+fn origin(text: &str) -> Result<String, SettingsError> {
+    let wrong = || value("cors-origin", &"must be an origin such as https://status.example, without a path");
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or_else(wrong)?;
+    let origin = format!("{}://{authority}", uri.scheme_str().ok_or_else(wrong)?);
+    if origin == text && !text.contains(['*', '@']) { Ok(origin) } else { Err(wrong()) }
 }
 
 #[cfg(test)]

@@ -71,7 +71,12 @@ async fn null(listener: TcpListener) -> Result<(), LoadError> {
     let cache = Arc::new(Cache::default());
     let door = Null { cache: cache.clone(), next: AtomicI64::new(1) };
     let tracker = tracker.behind(Arc::new(door), cache);
-    let app = App::new(Parts { tracker, keys: Arc::new(Keys::default()), public_url: None });
+    let app = App::new(Parts {
+        tracker,
+        keys: Arc::new(Keys::default()),
+        public_url: None,
+        cors_origins: Vec::new(),
+    });
     server::serve_app(app, listener).await;
     Ok(())
 }

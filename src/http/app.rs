@@ -3,6 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::auth::Keys;
 use crate::tracker::Tracker;
 
@@ -19,6 +21,8 @@ pub struct Parts {
     pub keys: Arc<Keys>,
     /// What URLs in answers begin with; none: whatever the request was sent to.
     pub public_url: Option<Arc<str>>,
+    /// Origins of web pages that may ask from a browser.
+    pub cors_origins: Vec<HeaderValue>,
 }
 
 impl App {

@@ -11,6 +11,7 @@ mod app;
 mod arrival;
 mod body;
 pub mod connection;
+mod cors;
 mod denied;
 pub mod error;
 pub mod etag;
@@ -21,6 +22,7 @@ pub mod prefer;
 mod read;
 pub mod routes;
 mod schema;
+mod sse;
 pub mod table;
 pub mod view;
 mod wait;
@@ -33,8 +35,13 @@ pub use app::{App, Parts};
 
 /// The router of every route, the description of itself included.
 pub fn router(app: App) -> Router {
+    let cors = cors::layer(&app.cors_origins);
     let (router, document) = routes::table(app).finish();
     // Names and schemas have no way to fail.
     let document = serde_json::to_vec(&document).unwrap_or_default();
-    router.layer(Extension(routes::Described(Bytes::from(document))))
+    let router = router.layer(Extension(routes::Described(Bytes::from(document))));
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }

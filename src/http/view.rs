@@ -135,6 +135,13 @@ impl<'a> OperationView<'a> {
         self
     }
 
+    /// Without what it made.
+    #[must_use]
+    pub fn without_result(mut self) -> Self {
+        self.result = None;
+        self
+    }
+
     /// With why it has not started.
     #[must_use]
     pub fn waiting(mut self, waiting: Option<Waiting>) -> Self {

@@ -40,6 +40,7 @@ fn every_flag_is_read() {
         "--data=/d",
         "--workers=0",
         "--public-url=https://a.example/lr/",
+        "--cors-origin=https://a.example,http://localhost:3000",
         "--log=warn,longrun=debug",
         "--log-format=json",
         "--min-free=1GiB",
@@ -51,6 +52,7 @@ fn every_flag_is_read() {
         data: PathBuf::from("/d"),
         workers: 0,
         public_url: Some("https://a.example/lr".to_owned()),
+        cors_origins: vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()],
         log: "warn,longrun=debug".to_owned(),
         log_format: LogFormat::Json,
         min_free_bytes: 1 << 30,
@@ -118,6 +120,9 @@ fn a_value_of_no_use_is_refused() {
         ("--public-url=longrun.example", "public-url"),
         ("--public-url=ftp://longrun.example", "public-url"),
         ("--public-url=https://longrun.example/?a", "public-url"),
+        ("--cors-origin=https://a.example/", "cors-origin"),
+        ("--cors-origin=*", "cors-origin"),
+        ("--cors-origin=a.example", "cors-origin"),
     ] {
         let error = settle(&[flag]).unwrap_err();
         assert!(error.starts_with(&format!("{name}: ")), "{flag}: {error}");

@@ -134,7 +134,8 @@ impl Run {
         let mut events = Vec::new();
         let mut at = last;
         while at > cursor {
-            let Some(told) = self.events.get(self.place(at - 1)).filter(|told| told.event.cursor == at) else {
+            let Some(told) = self.events.get(self.place(at - 1)).filter(|told| told.event.cursor == at)
+            else {
                 break;
             };
             events.push(told.clone());

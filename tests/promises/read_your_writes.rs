@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use longrun::operation::{Attempt, Event, Operation, OperationId, Seq, TenantId, Timestamp};
+use longrun::operation::{Attempt, Operation, OperationId, Seq, TenantId, Timestamp};
 use longrun::store::clock::ClockState;
 use longrun::store::credential::Credential;
 use longrun::store::turn::{Changes, Touches, WorkerSeen, WorkingSet};
-use longrun::store::{AllTenants, Payloads, QueueDepth, Reader, Store, StoreError};
+use longrun::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, Store, StoreError, Whose};
 use longrun::tracker::Options;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -67,9 +67,14 @@ impl<R: Reader + ?Sized> Reader for Seen<Arc<R>> {
         self.inner.attempts(operation).await
     }
 
-    async fn events(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
+    async fn history(&self) -> Result<History, StoreError> {
         self.seam.count();
-        self.inner.events(tenant, after, limit).await
+        self.inner.history().await
+    }
+
+    async fn events(&self, of: &Whose, after: i64, limit: usize) -> Result<Events, StoreError> {
+        self.seam.count();
+        self.inner.events(of, after, limit).await
     }
 
     async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError> {

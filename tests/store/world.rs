@@ -11,7 +11,7 @@ use longrun::store::clock::{Manual, TimeSource};
 use longrun::store::memory::MemoryDisk;
 use longrun::store::sqlite;
 use longrun::store::turn::{Changes, Touches};
-use longrun::store::{Payloads, QueueDepth, Reader, Store, StoreError};
+use longrun::store::{History, Payloads, QueueDepth, Reader, Store, StoreError, Whose};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -191,7 +191,25 @@ impl World {
     }
 
     pub(crate) fn events(&self, of: &str, after: i64, limit: usize) -> Vec<Event> {
-        self.read(self.reader().events(&tenant(of), after, limit))
+        self.events_of(&Whose::Tenant(tenant(of)), after, limit)
+    }
+
+    /// Page by page, until there are no more.
+    pub(crate) fn events_of(&self, whose: &Whose, after: i64, limit: usize) -> Vec<Event> {
+        let (mut found, mut at) = (Vec::new(), after);
+        while found.len() < limit {
+            let page = self.read(self.reader().events(whose, at, limit - found.len()));
+            if page.upto == at {
+                break;
+            }
+            at = page.upto;
+            found.extend(page.events);
+        }
+        found
+    }
+
+    pub(crate) fn history(&self) -> History {
+        self.read(self.reader().history())
     }
 
     pub(crate) fn queues(&self, of: &str) -> Vec<QueueDepth> {

@@ -10,6 +10,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use super::Stream;
+
 /// Speaks to one server, with one token or none. Cheap to clone; connections are kept.
 #[derive(Clone)]
 pub struct Client {
@@ -46,6 +48,29 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Answer, String> {
+        let request = self.request(method, path, headers, body)?;
+        let sent = tokio::time::timeout(Duration::from_secs(90), async {
+            let answer = self.pool.request(request).await.map_err(|error| error.to_string())?;
+            let (head, mut body) = answer.into_parts();
+            // Of a stream its beginning is answer enough.
+            let body = if head.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+                let first = body.frame().await.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+                first.unwrap_or_default()
+            } else {
+                body.collect().await.map_err(|error| error.to_string())?.to_bytes()
+            };
+            Ok(Answer { status: head.status, headers: head.headers, body })
+        });
+        sent.await.map_err(|_| "no answer within 90 s".to_owned())?
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Request<Full<Bytes>>, String> {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
         let mut request = Request::builder().method(method).uri(url);
         if let Some(token) = &self.token {
@@ -54,14 +79,16 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.into())).map_err(|error| error.to_string())?;
-        let sent = tokio::time::timeout(Duration::from_secs(90), async {
-            let answer = self.pool.request(request).await.map_err(|error| error.to_string())?;
-            let (head, body) = answer.into_parts();
-            let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-            Ok(Answer { status: head.status, headers: head.headers, body })
-        });
-        sent.await.map_err(|_| "no answer within 90 s".to_owned())?
+        request.body(Full::new(body.into())).map_err(|error| error.to_string())
+    }
+
+    /// Watches, after the event of that id where one is given.
+    pub async fn watch(&self, path: &str, last_id: Option<&str>) -> Stream {
+        let headers: Vec<_> = last_id.map(|id| ("last-event-id", id)).into_iter().collect();
+        let request = self.request(Method::GET, path, &headers, "").expect("it is a request");
+        let answer = self.pool.request(request).await.expect("an answer");
+        let (head, body) = answer.into_parts();
+        Stream::new(head.status, head.headers, body)
     }
 
     /// Sends a request as it is.

@@ -2,12 +2,14 @@
 
 pub mod http;
 pub mod server;
+pub mod stream;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use http::{Answer, Client};
 pub use server::Server;
+pub use stream::{Sse, Stream};
 
 /// How long a condition may take before its test has failed: far longer than any promise.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -22,7 +22,8 @@ async fn routes() -> Vec<Entry> {
     let (store, reader) = memory::open(Arc::new(Machine::default()));
     let opened = Tracker::open(Box::new(store), reader, Options::default()).await;
     let (tracker, intake) = opened.expect("an empty store can be opened");
-    let app = App::new(Parts { tracker: tracker.clone(), keys: Arc::new(Keys::default()), public_url: None });
+    let keys = Arc::new(Keys::default());
+    let app = App::new(Parts { tracker: tracker.clone(), keys, public_url: None, cors_origins: Vec::new() });
     let entries = routes::table(app).entries().to_vec();
     tracker.close();
     tokio::task::spawn_blocking(move || intake.join()).await.unwrap().unwrap();

@@ -7,6 +7,7 @@ mod documents;
 mod matrix;
 mod read;
 mod submit;
+mod watch;
 mod work;
 
 use std::process::{Command, Stdio};

@@ -3,6 +3,7 @@
 mod attempts;
 mod cancel;
 mod delete;
+mod events;
 mod get;
 mod health;
 mod patch;
@@ -34,6 +35,8 @@ pub fn table(app: App) -> Table {
         .route(Scope::Read, routes!(attempts::attempts))
         .route(Scope::ReadWrite, routes!(cancel::cancel))
         .route(Scope::ReadWrite, routes!(retry::retry))
+        .route(Scope::Read, routes!(events::of_one))
+        .route(Scope::Read, routes!(events::of_many))
         .route(Scope::Execute, routes!(work::work))
         .route(Scope::Manage, routes!(queues::queues))
         .route(Scope::Public, routes!(health::healthz))

@@ -12,8 +12,8 @@ use super::registry::Meta;
 use super::row::{self, Resting};
 use super::{codes, payload, record, text};
 use crate::operation::{
-    Actor, Carrier, Event, EventKind, Lane, Lease, LeaseToken, Operation, Payload, Progress, Seq, Spec, State,
-    Status, Timestamp,
+    Actor, Carrier, Event, EventKind, Lane, Lease, LeaseToken, Operation, Payload, Progress, Seq, Spec,
+    State, Status, Timestamp,
 };
 use crate::store::{Events, History};
 

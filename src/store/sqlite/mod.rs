@@ -112,11 +112,6 @@ fn next_cursor(standing: i64, changes: &Changes) -> i64 {
 }
 
 impl SqliteStore {
-    /// Which history its cursors are of.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
-    }
-
     fn write(&mut self, changes: &Changes) -> Result<()> {
         load::open(&self.writer)?;
         save::write(&self.writer, &mut self.resident.lanes, changes)?;

@@ -13,9 +13,7 @@ use super::columns::Fields;
 use super::error::{Fault, Result};
 use super::lanes::{self, LaneId};
 use super::{counts, history, leases, open, payload, registry, row};
-use crate::operation::{
-    Attempt, Lane, Operation, OperationId, Payload, Seq, State, TenantId, Timestamp,
-};
+use crate::operation::{Attempt, Lane, Operation, OperationId, Payload, Seq, State, TenantId, Timestamp};
 use crate::store::clock::{Clock, ClockState};
 use crate::store::credential::Credential;
 use crate::store::turn::WorkerSeen;

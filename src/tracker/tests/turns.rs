@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Rig, accepted, claim, completed, failed, submit};
 use crate::limits;
 use crate::operation::{Command, Lane, Outcome, Refusal, State, Status, TenantId};
-use crate::store::AllTenants;
+use crate::store::{AllTenants, Whose};
 use crate::tracker::entry::{Denied, ReportOutcome};
 use crate::tracker::{Tracker, Waiting};
 
@@ -169,8 +169,8 @@ async fn a_deleted_operation_is_gone_and_its_key_is_free() {
     assert!(matches!(rig.tracker.get(&tenant, first).await, Err(Denied::NotFound)));
     let second = rig.submit(keyed("k", 2)).await.unwrap();
     assert!(!second.replayed);
-    let events = rig.tracker.reader().events(&tenant, 0, 100).await.unwrap();
-    let words: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    let page = rig.tracker.reader().events(&Whose::Tenant(tenant), 0, 100).await.unwrap();
+    let words: Vec<_> = page.events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(words, ["deleted", "created"]);
 }
 

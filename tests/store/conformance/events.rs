@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use longrun::operation::{Command, Event, EventKind, Outcome, Payload, ReportKind, State, Status, Via};
 use longrun::store::turn::Touches;
+use longrun::store::{History, Whose};
 
 use crate::store::drafts::{
     bare, claim, completed, draft, failed, id, json_of, lane, report, report_with, start, tenant,
@@ -18,7 +19,9 @@ every_store! {
     an_operation_knows_the_cursor_of_its_last_event
     events_come_after_a_cursor_and_up_to_a_limit
     events_are_of_one_tenant
-    events_carry_neither_input_nor_result_nor_checkpoint
+    only_the_event_that_completed_an_operation_carries_a_payload
+    the_events_of_one_operation_are_found_among_all
+    the_ends_of_the_history_are_known
     what_is_no_change_is_no_event
     cursors_go_on_after_a_restart
     a_commit_numbers_its_events_in_their_order
@@ -121,7 +124,7 @@ fn events_are_of_one_tenant(world: &mut World) {
     assert!(world.events("other", 0, 10).iter().all(|event| *event.operation.tenant() == tenant("other")));
 }
 
-fn events_carry_neither_input_nor_result_nor_checkpoint(world: &mut World) {
+fn only_the_event_that_completed_an_operation_carries_a_payload(world: &mut World) {
     for (number, bytes) in [(1, 10), (2, 3000)] {
         let input = Some(Payload::Inline(json_of(bytes)));
         world.submit(&draft(number, |submission| submission.spec.input = input));
@@ -131,10 +134,46 @@ fn events_carry_neither_input_nor_result_nor_checkpoint(world: &mut World) {
     }
     let events = world.events("default", 0, 100);
     assert_eq!(events.len(), 8);
-    for Event { operation, .. } in events {
-        assert!(operation.spec.input.is_none() && operation.result().is_none());
-        assert!(operation.checkpoint.is_none());
+    for Event { operation, kind, .. } in &events {
+        assert!(operation.spec.input.is_none() && operation.checkpoint.is_none());
+        assert_eq!(operation.result().is_some(), *kind == EventKind::Completed);
     }
+    let results = events.iter().filter_map(|event| event.operation.result());
+    let inline = results.map(|result| result.inline().expect("it is at hand").get().to_owned());
+    assert_eq!(inline.collect::<Vec<_>>(), [json_of(10).get(), json_of(3000).get()]);
+}
+
+fn the_events_of_one_operation_are_found_among_all(world: &mut World) {
+    world.submit_all(&[bare(1), bare(2), bare(3)]);
+    world.apply(id(2), &claim(30));
+    world.apply(id(1), &Command::Cancel);
+    world.apply(id(2), &report(1, completed(Some(json_of(9)))));
+    let whose = |number| Whose::Operation(tenant("default"), id(number));
+    let cursors = |number, after, limit| {
+        let events = world.events_of(&whose(number), after, limit);
+        events.iter().map(|event| event.cursor).collect::<Vec<_>>()
+    };
+    assert_eq!(cursors(2, 0, 10), [2, 4, 6]);
+    assert_eq!(cursors(2, 2, 10), [4, 6]);
+    assert_eq!(cursors(2, 0, 2), [2, 4]);
+    assert_eq!(cursors(2, 6, 10), [0; 0]);
+    assert_eq!(cursors(1, 3, 10), [5]);
+    assert_eq!(cursors(9, 0, 10), [0; 0]);
+    let foreign = Whose::Operation(tenant("other"), id(2));
+    assert!(world.events_of(&foreign, 0, 10).is_empty());
+    let last = world.events_of(&whose(2), 4, 1);
+    assert!(last[0].operation.result().is_some());
+}
+
+fn the_ends_of_the_history_are_known(world: &mut World) {
+    let fresh = world.history();
+    assert_eq!((fresh.whole_after, fresh.last), (0, 0));
+    world.submit(&bare(1));
+    world.apply(id(1), &Command::Cancel);
+    assert_eq!(world.history(), History { last: 2, ..fresh });
+    world.apply(id(1), &Command::Delete);
+    world.restart();
+    assert_eq!(world.history(), History { last: 3, ..fresh });
 }
 
 fn what_is_no_change_is_no_event(world: &mut World) {

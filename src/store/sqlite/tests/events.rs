@@ -1,13 +1,17 @@
 use super::*;
 use crate::operation::{EventKind, Status};
-use crate::store::Reader;
+use crate::store::{Reader, Whose};
+
+fn told(house: &House, tenant: &TenantId, after: i64, limit: usize) -> Vec<crate::operation::Event> {
+    block_on(house.reader.events(&Whose::Tenant(tenant.clone()), after, limit)).unwrap().events
+}
 
 fn history(house: &House, after: i64, limit: usize) -> Vec<(i64, i64, EventKind, Option<Status>, Status)> {
-    let events = block_on(house.reader.events(&TenantId::default(), after, limit)).unwrap();
-    let told = |event: crate::operation::Event| {
+    let events = told(house, &TenantId::default(), after, limit);
+    let shape = |event: crate::operation::Event| {
         (event.cursor, event.previous, event.kind, event.status_before, event.operation.status())
     };
-    events.into_iter().map(told).collect()
+    events.into_iter().map(shape).collect()
 }
 
 #[test]
@@ -26,13 +30,13 @@ fn events_show_the_operation_as_it_was_after_each() {
     assert_eq!(history(&house, 0, 10), all);
     assert_eq!(history(&house, 1, 1), all[1..2]);
     assert!(history(&house, 3, 10).is_empty());
-    let events = block_on(house.reader.events(&TenantId::default(), 0, 10)).unwrap();
+    let events = told(&house, &TenantId::default(), 0, 10);
     assert_eq!(events.iter().map(|it| it.operation.version).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(events[1].operation.started, Some(events[1].at));
     assert_eq!(events[2].operation.completed(), Some(house.time_now()));
     assert_eq!(events[2].operation.spec.priority, 3);
     let other = TenantId::parse("other").unwrap();
-    assert!(block_on(house.reader.events(&other, 0, 10)).unwrap().is_empty());
+    assert!(told(&house, &other, 0, 10).is_empty());
 }
 
 #[test]
@@ -43,7 +47,7 @@ fn of_a_deleted_operation_only_that_remains_and_can_still_be_shown() {
     house.command(made.spec.id, &Command::Cancel);
     house.command(made.spec.id, &Command::Delete);
     assert!(house.load(made.spec.id).is_none());
-    let events = block_on(house.reader.events(&TenantId::default(), 0, 10)).unwrap();
+    let events = told(&house, &TenantId::default(), 0, 10);
     assert_eq!(
         events.iter().map(|it| (it.cursor, it.kind)).collect::<Vec<_>>(),
         [(1, EventKind::Created), (4, EventKind::Deleted)]

@@ -178,11 +178,3 @@ fn the_clock_goes_on_from_its_mark() {
     house.submit(&[submission("q", "t", 0)]);
     assert_eq!(house.count(mark), now.ticks(), "and so does a commit now and then");
 }
-
-#[test]
-fn the_epoch_stays() {
-    let mut house = House::new();
-    let epoch = house.store().epoch();
-    house.restart(Duration::ZERO);
-    assert_eq!((house.store().epoch(), house.reader.epoch()), (epoch, epoch));
-}
