@@ -55,7 +55,7 @@ pub struct Given {
     #[arg(long, env = "LONGRUN_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
-    /// Web pages that may ask from a browser, by their origin as in https://status.example; several with commas
+    /// Web pages that may ask from a browser, by their origins, with commas between them
     #[arg(long, env = "LONGRUN_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origin: Option<Vec<String>>,
 

@@ -19,7 +19,10 @@ pub struct Watcher {
 
 impl std::fmt::Debug for Watcher {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Watcher").field("whose", self.follow.whose()).field("cursor", &self.cursor).finish()
+        out.debug_struct("Watcher")
+            .field("whose", self.follow.whose())
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,5 @@
 //! Which events a stream of many shows.
 
-use std::borrow::Cow;
-
 use crate::http::error::{ApiError, shown};
 use crate::limits;
 use crate::operation::{Event, Name, OperationId, Status};
@@ -31,7 +29,7 @@ impl Filter {
             match &*name {
                 "queue" => filter.queues = list(&name, &text, |one| Name::parse(one).ok())?,
                 "operationType" => filter.operation_types = list(&name, &text, |one| Name::parse(one).ok())?,
-                "status" => filter.statuses = list(&name, &text, |one| Status::parse(one))?,
+                "status" => filter.statuses = list(&name, &text, Status::parse)?,
                 "ids" => filter.ids = list(&name, &text, |one| OperationId::parse(one).ok())?,
                 _ => {
                     return Err(ApiError::at(
@@ -59,7 +57,7 @@ impl Filter {
     }
 }
 
-fn list<T>(name: &Cow<'_, str>, text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, ApiError> {
+fn list<T>(name: &str, text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, ApiError> {
     let one = |one: &str| {
         parse(one).ok_or_else(|| ApiError::at(name.to_string(), format!("'{}' is none", shown(one))))
     };

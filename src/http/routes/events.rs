@@ -181,7 +181,7 @@ impl Feed {
                 }
                 told = self.watcher.next() => match told {
                     Ok(told) => told.iter().for_each(|told| self.take(told)),
-                    Err(error) => return self.broken(&error),
+                    Err(error) => return Some(self.broken(&error)),
                 },
                 () = tokio::time::sleep_until(alive_until) => {
                     let cursor = Cursor { epoch: self.epoch, n: self.watcher.cursor() };
@@ -203,9 +203,9 @@ impl Feed {
     }
 
     /// The client comes again, where it was.
-    fn broken(&mut self, error: &StoreError) -> Option<Bytes> {
+    fn broken(&mut self, error: &StoreError) -> Bytes {
         tracing::warn!(%error, "a stream of events ends: the store cannot be read");
         self.ended = true;
-        Some(sse::come_again())
+        sse::come_again()
     }
 }
