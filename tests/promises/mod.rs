@@ -9,3 +9,4 @@ mod overload;
 mod read_your_writes;
 mod reports;
 mod synced;
+mod watch;
