@@ -174,3 +174,16 @@ pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const STREAM_IDS_MAX: usize = 256;
 /// Milliseconds after which the client of a stream that the server ends is asked to come again, drawn for each.
 pub const STREAM_RETRY_MILLIS: std::ops::Range<u64> = 500..5_000;
+
+/// Bytes of a `$filter`, decoded: some forty conditions. Percent-encoded it still fits into a URI.
+pub const FILTER_BYTES_MAX: usize = 2 << 10;
+/// Depth of parentheses and `not` in a `$filter`: beyond it no person wrote it.
+pub const FILTER_DEPTH_MAX: usize = 32;
+/// Operations of one page of a list.
+pub const LIST_TOP_MAX: usize = 1000;
+/// Operations of one page where the client says nothing.
+pub const LIST_TOP_DEFAULT: usize = 100;
+/// Bytes of texts and payloads beyond which a page takes no further operation, so that it can be held in memory.
+pub const LIST_BYTES_MAX: usize = 4 << 20;
+/// How long a list may look for what its filter asks for, where no index finds it.
+pub const SCAN_MAX: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 //!
 //! [`connection`] accepts and bounds connections; `outer` stands around every request, gives it its identifier and
 //! completes its errors; [`table`] says what opens each route, [`routes`] are the routes. `body` and [`json`] read what
-//! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`] and [`etag`] read what was asked;
+//! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`], [`etag`] and [`odata`] read what was asked;
 //! [`view`] and `answer` show an operation. Whatever is refused, by whomever, has the one shape of [`error`].
 
 mod admin;
@@ -17,6 +17,7 @@ pub mod error;
 pub mod etag;
 pub mod headers;
 pub mod json;
+pub mod odata;
 mod outer;
 pub mod prefer;
 mod read;

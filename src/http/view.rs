@@ -9,6 +9,34 @@ use crate::operation::{
 };
 use crate::tracker::Waiting;
 
+/// What a list can show of an operation, beside `@odata.type`: all but `waiting`, which is worked out for one at a time.
+pub const SELECTABLE: [&str; 24] = [
+    "id",
+    "status",
+    "createdDateTime",
+    "lastActionDateTime",
+    "queue",
+    "operationType",
+    "isExternal",
+    "priority",
+    "startDateTime",
+    "expirationDateTime",
+    "timeoutSeconds",
+    "maxAttempts",
+    "retry",
+    "labels",
+    "input",
+    "percentComplete",
+    "statusDetail",
+    "result",
+    "resourceLocation",
+    "error",
+    "attemptsCount",
+    "startedDateTime",
+    "completedDateTime",
+    "cancelRequested",
+];
+
 /// One piece of long-running work and its record.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

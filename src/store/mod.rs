@@ -3,12 +3,14 @@
 //! A write turn is two calls. [`Store::begin`] opens a transaction and loads what the turn touches ([`turn::Touches`])
 //! into a [`turn::WorkingSet`]; the tracker applies its commands to that; [`Store::commit`] writes each changed row once,
 //! and the events, and makes all of it durable. [`Reader`] is the second, smaller door, for everything that only looks.
-//! [`memory`] is the model as a store, the oracle of the tests; [`sqlite`] is the embedded one.
+//! [`query`] is what a list
+//! asks for. [`memory`] is the model as a store, the oracle of the tests; [`sqlite`] is the embedded one.
 
 pub mod clock;
 pub mod credential;
 pub mod cursor;
 pub mod memory;
+pub mod query;
 pub mod sqlite;
 pub mod turn;
 
@@ -17,6 +19,7 @@ use async_trait::async_trait;
 use crate::operation::{Attempt, Event, Json, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
 use clock::ClockState;
 use credential::Credential;
+use query::{Listing, Query};
 use turn::{Changes, Touches, WorkerSeen, WorkingSet};
 
 /// What went wrong in a store, by what its caller can do about it.
@@ -81,6 +84,10 @@ pub trait Reader: Send + Sync {
     /// Some of the events after a cursor, oldest first, at most `limit`, those that completed an operation with its result.
     /// Rows of others are passed over, and only so many in one call: ask again from [`Events::upto`] until it stands still.
     async fn events(&self, of: &Whose, after: i64, limit: usize) -> Result<Events, StoreError>;
+
+    /// One page of the tenant's operations, and how many there are. Without `payloads` their inputs and results are not
+    /// at hand. It takes no longer than [`crate::limits::SCAN_MAX`] of looking.
+    async fn list(&self, query: &Query) -> Result<Listing, StoreError>;
 
     /// The tenant's queues, by name.
     async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError>;

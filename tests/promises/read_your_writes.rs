@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use longrun::operation::{Attempt, Operation, OperationId, Seq, TenantId, Timestamp};
 use longrun::store::clock::ClockState;
 use longrun::store::credential::Credential;
+use longrun::store::query::{Listing, Query};
 use longrun::store::turn::{Changes, Touches, WorkerSeen, WorkingSet};
 use longrun::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, Store, StoreError, Whose};
 use longrun::tracker::Options;
@@ -75,6 +76,11 @@ impl<R: Reader + ?Sized> Reader for Seen<Arc<R>> {
     async fn events(&self, of: &Whose, after: i64, limit: usize) -> Result<Events, StoreError> {
         self.seam.count();
         self.inner.events(of, after, limit).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Listing, StoreError> {
+        self.seam.count();
+        self.inner.list(query).await
     }
 
     async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError> {

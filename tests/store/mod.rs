@@ -3,6 +3,7 @@
 
 mod conformance;
 mod drafts;
+mod filters;
 mod model;
 mod turn;
 mod view;

@@ -9,6 +9,7 @@ use longrun::operation::{
 };
 use longrun::store::clock::{Manual, TimeSource};
 use longrun::store::memory::MemoryDisk;
+use longrun::store::query::{Listing, Page, Query};
 use longrun::store::sqlite;
 use longrun::store::turn::{Changes, Touches};
 use longrun::store::{History, Payloads, QueueDepth, Reader, Store, StoreError, Whose};
@@ -210,6 +211,15 @@ impl World {
 
     pub(crate) fn history(&self) -> History {
         self.read(self.reader().history())
+    }
+
+    /// A page; no list of a test is too broad.
+    #[track_caller]
+    pub(crate) fn list(&self, query: &Query) -> Page {
+        match self.read(self.reader().list(query)) {
+            Listing::Found(page) => page,
+            Listing::TooBroad => panic!("too broad: {query:?}"),
+        }
     }
 
     pub(crate) fn queues(&self, of: &str) -> Vec<QueueDepth> {

@@ -4,6 +4,7 @@ mod bad_input;
 mod change;
 mod cli;
 mod documents;
+mod list;
 mod matrix;
 mod read;
 mod submit;

@@ -6,6 +6,7 @@ mod delete;
 mod events;
 mod get;
 mod health;
+mod list;
 mod patch;
 mod queues;
 mod retry;
@@ -29,6 +30,8 @@ pub(super) use health::Described;
 pub fn table(app: App) -> Table {
     Table::new(app)
         .route(Scope::ReadWrite, routes!(submit::submit))
+        .route(Scope::Read, routes!(list::list))
+        .route(Scope::Read, routes!(list::count))
         .route(Scope::Read, routes!(get::get))
         .route(Scope::ReadWrite, routes!(patch::patch))
         .route(Scope::ReadWrite, routes!(delete::delete))

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::MemoryDisk;
+use super::record::{Record, without_payloads};
 use crate::operation::{Attempt, Event, Operation, OperationId, Seq, Status, TenantId, Timestamp};
 use crate::store::clock::{Clock, ClockState};
 use crate::store::credential::Credential;
+use crate::store::query::{Filling, Filter, Known, Listing, Order, Page, Position, Query};
 use crate::store::turn::WorkerSeen;
 use crate::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, StoreError, Whose};
 
@@ -33,7 +35,7 @@ impl Reader for MemoryReader {
         let kept = self.disk.kept();
         let mut records = kept.operations.values();
         let named = records.find(|record| record.row.tenant() == tenant && record.row.spec.id == id);
-        Ok(named.map(super::record::Record::whole))
+        Ok(named.map(Record::whole))
     }
 
     async fn payloads(&self, operations: &[Seq]) -> Result<Vec<Payloads>, StoreError> {
@@ -70,6 +72,33 @@ impl Reader for MemoryReader {
         let events: Vec<Event> = later.filter(mine).take(limit).map(whole).collect();
         let upto = events.last().map_or(after, |last| last.cursor);
         Ok(Events { events, upto })
+    }
+
+    async fn list(&self, query: &Query) -> Result<Listing, StoreError> {
+        let kept = self.disk.kept();
+        let is_asked_for = |record: &&Record| {
+            let row = &record.row;
+            let holds = |filter: &Filter| filter.holds(&Known::of(row)) == Some(true);
+            *row.tenant() == query.tenant && query.filter.as_ref().is_none_or(holds)
+        };
+        let mut asked: Vec<&Record> = kept.operations.values().filter(is_asked_for).collect();
+        asked.sort_by_key(|record| Position::of(&record.row));
+        if query.order == Order::NewestFirst {
+            asked.reverse();
+        }
+        let count = query.count.then_some(asked.len() as u64);
+        let follows = |record: &Record| {
+            query.after.is_none_or(|after| query.order.is_before(after, Position::of(&record.row)))
+        };
+        let mut page = Filling::new(query.limit);
+        let mut following = asked.into_iter().filter(|record| follows(record)).peekable();
+        while !page.is_full()
+            && let Some(record) = following.next()
+        {
+            page.add(if query.payloads { record.whole() } else { without_payloads(record.whole()) });
+        }
+        let next = page.last().filter(|_| following.peek().is_some());
+        Ok(Listing::Found(Page { operations: page.operations, next, count }))
     }
 
     async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError> {

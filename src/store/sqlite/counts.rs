@@ -16,6 +16,8 @@ const ADD: &str = "INSERT INTO counter (tenant, queue, status, held, external, n
      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET n = n + excluded.n";
 const OF_TENANT: &str = "SELECT queue, status, held, n FROM counter \
      WHERE tenant = ?1 AND external = 0 AND n <> 0";
+const CELLS: &str = "SELECT queue, status, sum(n) FROM counter WHERE tenant = ?1 GROUP BY queue, status \
+     HAVING sum(n) <> 0";
 const LANES: &str = "SELECT id FROM lane WHERE tenant = ?1 AND queue = ?2";
 /// The first rank of a lane beyond an urgency. Of one urgency the first is the oldest.
 const OLDEST: &str = "SELECT urgency, ready_at FROM operation \
@@ -34,6 +36,25 @@ pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<(
         row.run()?;
     }
     Ok(())
+}
+
+/// How many of a queue are of one status, external ones included.
+pub(super) struct Cell {
+    pub(super) queue: QueueName,
+    pub(super) status: Status,
+    pub(super) n: u64,
+}
+
+/// Everything of a tenant, by queue and status.
+pub(super) fn cells(connection: &Connection, tenant: &TenantId) -> Result<Vec<Cell>> {
+    let mut statement = connection.prepare_cached(CELLS)?;
+    let mut rows = statement.query([tenant.as_str()])?;
+    let mut cells = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut fields = Fields::of(row);
+        cells.push(Cell { queue: name(fields.text()?)?, status: fields.status()?, n: fields.small()? });
+    }
+    Ok(cells)
 }
 
 /// The queues of a tenant that hold anything, by name.

@@ -2,7 +2,8 @@
 //!
 //! [`open()`] takes the directory, recovers the file and reads what is kept in memory. A turn is `load` (what commands name:
 //! by id, key, claim), `claim` (the heads of lanes), `due` (what time acts on), then `save`, which writes each changed row
-//! once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half.
+//! once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half;
+//! `list` decides how it finds what a list asks for, `scan` looks.
 //! `row`, `columns`, `text` and `codes` stand between the file and operations, `wal` keeps the log short, `space` watches the disk.
 //!
 //! Kept in memory are things bounded by limits or by running work: the lanes, the leases, a few numbers. They change only
@@ -18,6 +19,7 @@ mod events;
 mod history;
 mod lanes;
 mod leases;
+mod list;
 mod load;
 mod migrate;
 mod open;
@@ -27,6 +29,7 @@ mod record;
 mod registry;
 mod row;
 mod save;
+mod scan;
 mod space;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Row, Transaction};
 use tokio::sync::Semaphore;
 
 use super::columns::Fields;
@@ -16,11 +16,15 @@ use super::{counts, history, leases, open, payload, registry, row};
 use crate::operation::{Attempt, Lane, Operation, OperationId, Payload, Seq, State, TenantId, Timestamp};
 use crate::store::clock::{Clock, ClockState};
 use crate::store::credential::Credential;
+use crate::store::query::{Listing, Query};
 use crate::store::turn::WorkerSeen;
 use crate::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, StoreError, Whose};
 
 /// Reads that may go on at once.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 6;
+/// Those among them that look for what a list asks for: beside them and watchers that catch up some stay free for short
+/// reads.
+const SCANS: usize = 2;
 /// Events that one read transaction looks at, so that it stays short even where most are another tenant's.
 const EVENT_ROWS: usize = 2048;
 
@@ -31,6 +35,10 @@ const STEPS: std::ffi::c_int = 10_000;
 
 static BY_ID: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM operation WHERE tenant = ?1 AND id = ?2", row::OPERATION));
+static BY_SEQ: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::OPERATION));
+static BARE_BY_SEQ: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::OPERATION_BARE));
 const LANE: &str = "SELECT tenant, queue, operation_type FROM lane WHERE id = ?1";
 
 /// Reads the store. It shows only what is durable: SQLite shows a commit to other connections after its sync.
@@ -42,10 +50,11 @@ pub struct SqliteReader {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     file: PathBuf,
     idle: Mutex<Vec<Connection>>,
     turns: Arc<Semaphore>,
+    scans: Semaphore,
     /// Lanes seen so far. What a committed row names never changes, so each is read once.
     lanes: RwLock<HashMap<LaneId, Arc<Lane>>>,
 }
@@ -57,6 +66,7 @@ impl SqliteReader {
             file,
             idle: Mutex::new(idle),
             turns: Arc::new(Semaphore::new(CONNECTIONS)),
+            scans: Semaphore::new(SCANS),
             lanes: RwLock::default(),
         };
         Ok(Self { inner: Arc::new(inner), clock, epoch })
@@ -87,6 +97,16 @@ impl SqliteReader {
             Err(error) => Err(StoreError::Busy(error.to_string())),
         }
     }
+
+    /// The same for one look of a scan. Scans take turns by the look, so that a short one never waits for a long one.
+    pub(super) async fn scan<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Inner, &Connection) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, StoreError> {
+        let closed = |_| StoreError::Busy("the reader is closing".to_owned());
+        let _turn = self.inner.scans.acquire().await.map_err(closed)?;
+        self.snapshot(look).await
+    }
 }
 
 /// A read transaction, interrupted before it keeps the log from being copied back for long.
@@ -97,7 +117,7 @@ fn moment(connection: &mut Connection) -> Result<Transaction<'_>> {
 }
 
 impl Inner {
-    fn lane(&self, connection: &Connection, id: LaneId) -> Result<Arc<Lane>> {
+    pub(super) fn lane(&self, connection: &Connection, id: LaneId) -> Result<Arc<Lane>> {
         if let Some(lane) = self.lanes.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(lane.clone());
         }
@@ -117,7 +137,18 @@ impl Inner {
     ) -> Result<Option<Operation>> {
         let mut statement = connection.prepare_cached(&BY_ID)?;
         let mut rows = statement.query((tenant.as_str(), id.0.as_bytes().as_slice()))?;
-        let Some(row) = rows.next()? else { return Ok(None) };
+        rows.next()?.map(|row| self.whole(connection, row)).transpose()
+    }
+
+    /// One of a list, which is there.
+    pub(super) fn listed(&self, connection: &Connection, seq: Seq, payloads: bool) -> Result<Operation> {
+        let mut statement = connection.prepare_cached(if payloads { &BY_SEQ } else { &BARE_BY_SEQ })?;
+        let mut rows = statement.query([seq.0])?;
+        let row = rows.next()?.ok_or(Fault::Damaged("an index leads to no row"))?;
+        self.whole(connection, row)
+    }
+
+    fn whole(&self, connection: &Connection, row: &Row<'_>) -> Result<Operation> {
         let mut fields = Fields::of(row);
         let seq = Seq(fields.int()?);
         let lane = self.lane(connection, fields.int()?)?;
@@ -130,7 +161,7 @@ impl Inner {
         if let State::Completed { result: result @ Some(Payload::Stored { .. }), .. } = &mut operation.state {
             *result = payload::result(connection, seq)?.map(Payload::Inline);
         }
-        Ok(Some(operation))
+        Ok(operation)
     }
 
     /// One chunk of the history: what of so many rows is the caller's.
@@ -196,6 +227,10 @@ impl Reader for SqliteReader {
     async fn events(&self, of: &Whose, after: i64, limit: usize) -> std::result::Result<Events, StoreError> {
         let of = of.clone();
         self.snapshot(move |inner, connection| inner.events(connection, &of, after, limit)).await
+    }
+
+    async fn list(&self, query: &Query) -> std::result::Result<Listing, StoreError> {
+        self.page(query).await
     }
 
     async fn queues(&self, tenant: &TenantId) -> std::result::Result<Vec<QueueDepth>, StoreError> {

@@ -23,6 +23,13 @@ pub(super) const OPERATION: &str = "seq, lane, id, external, urgency, created, r
      ended_status, started, start_at, expires, percent, detail, told_count, told_at, outcome, finished, error, \
      last_error, cancel_requested, resource_location, result, result_bytes";
 
+/// The same with neither input nor result.
+pub(super) const OPERATION_BARE: &str = "seq, lane, id, external, urgency, created, received, max_attempts, \
+     timeout_seconds, submitted_by, key, fingerprint, retry, labels, NULL, NULL, \
+     version, cursor, status, hold, ready_at, last_action, changed, attempts, releases, token, ended_token, \
+     ended_status, started, start_at, expires, percent, detail, told_count, told_at, outcome, finished, error, \
+     last_error, cancel_requested, resource_location, NULL, NULL";
+
 /// The parts of [`SPEC`] after the first two; without an input.
 pub(super) fn spec(fields: &mut Fields<'_>, lane: Arc<Lane>) -> Result<Spec> {
     let id = Uuid::from_slice(fields.blob()?).map_err(|_| Fault::Damaged("an id is no UUID"))?;

@@ -17,6 +17,7 @@ mod deleting;
 mod due;
 mod events;
 mod leases;
+mod listing;
 mod loading;
 mod payloads;
 mod ready;

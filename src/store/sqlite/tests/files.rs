@@ -1,6 +1,6 @@
 use std::fs;
 
-use super::super::migrate::migrate;
+use super::super::migrate::{SCHEMA, migrate};
 use super::super::{OpenError, wal};
 use super::*;
 use crate::store::Reader;
@@ -37,14 +37,11 @@ fn a_newer_schema_is_refused_in_words() {
     let mut house = House::new();
     house.store = None;
     let file = house.directory.path().join("longrun.db");
-    rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refused = reopen(&house).unwrap_err().to_string();
-    assert!(
-        refused.ends_with(
-            "was written by a newer longrun (schema 7, this one knows 1); run that version or a newer one"
-        ),
-        "{refused}"
-    );
+    let known = SCHEMA.len();
+    let said = format!("(schema 99, this one knows {known}); run that version or a newer one");
+    assert!(refused.ends_with(&format!("was written by a newer longrun {said}")), "{refused}");
 }
 
 #[test]
@@ -83,15 +80,17 @@ fn a_migration_leaves_a_copy_of_what_it_changed() {
     house.store = None;
     let file = house.directory.path().join("longrun.db");
     let mut connection = rusqlite::Connection::open(&file).unwrap();
-    let schema = [super::super::migrate::SCHEMA[0], "ALTER TABLE queue ADD COLUMN new INTEGER"];
+    let known = i64::try_from(SCHEMA.len()).unwrap();
+    let next = known + 1;
+    let schema = [SCHEMA, &["ALTER TABLE queue ADD COLUMN new INTEGER"]].concat();
     migrate(&mut connection, &file, &schema).unwrap();
     migrate(&mut connection, &file, &schema).unwrap();
     let version = |path: &Path| {
         let connection = rusqlite::Connection::open(path).unwrap();
         connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap()
     };
-    let copy = house.directory.path().join("longrun.db.before-2");
-    assert_eq!((version(&file), version(&copy)), (2, 1));
+    let copy = house.directory.path().join(format!("longrun.db.before-{next}"));
+    assert_eq!((version(&file), version(&copy)), (next, known));
     let kept: i64 = rusqlite::Connection::open(copy)
         .unwrap()
         .query_row("SELECT count(*) FROM operation", [], |row| row.get(0))

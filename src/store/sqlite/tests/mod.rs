@@ -3,6 +3,7 @@
 mod claims;
 mod events;
 mod files;
+mod lists;
 mod turns;
 
 use std::path::Path;
