@@ -195,7 +195,7 @@ mod alone {
             patch(&client, &id, &json!({ "statusDetail": format!("{n} {detail}") })).await;
             live.take(1).await;
         }
-        within(Duration::from_secs(60), "its end", async || (files() == before).then_some(())).await;
+        within(Duration::from_mins(1), "its end", async || (files() == before).then_some(())).await;
         patch(&client, &id, &json!({ "status": "Completed" })).await;
         assert_eq!(live.rest().await.len(), 1);
         let mut said = Vec::new();

@@ -6,6 +6,7 @@ mod cli;
 mod documents;
 mod list;
 mod matrix;
+mod protocol;
 mod read;
 mod submit;
 mod watch;
