@@ -4,6 +4,7 @@ mod bad_input;
 mod change;
 mod cli;
 mod documents;
+mod examples;
 mod list;
 mod matrix;
 mod protocol;
