@@ -118,6 +118,9 @@ pub const ECHO_CHARS_MAX: usize = 64;
 
 /// Worker tasks inside one server: beyond it they only wait for each other.
 pub const WORKER_TASKS_MAX: usize = 10_000;
+/// Programs that carry out operations of one tenant: with the two types that are built in, as many as one claim may
+/// name.
+pub const PROGRAMS_PER_TENANT_MAX: usize = CLAIM_TYPES_MAX - 2;
 /// Seconds of `--grace`: whoever supervises the process has long ended it by then.
 pub const GRACE_SECONDS_MAX: u64 = 3600;
 /// By what a delay between attempts may grow at most: beyond it the second delay is the longest allowed anyway.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use longrun_sdk::CancellationToken;
+use longrun_sdk::{CancellationToken, WorkerError};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use crate::auth::socket::{SocketPathTooLong, socket_path};
 use crate::auth::{FirstTokenError, Keys, ListenRefused, check_listen, first_token};
 use crate::http::{self, App, Parts, connection};
-use crate::operation::TenantId;
 use crate::settings::Settings;
 use crate::store::clock::Machine;
 use crate::store::{AllTenants, Reader, Store, StoreError, sqlite};
@@ -54,6 +53,9 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
+    /// The server's own worker tasks cannot be made.
+    #[error(transparent)]
+    Tasks(#[from] WorkerError),
     /// The system refuses something else.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -135,13 +137,14 @@ impl Running {
         parts.spawn(connection::serve(listener, http::router(app), shutdown.clone(), settings.grace));
         if settings.workers > 0 {
             let grace = settings.grace.saturating_sub(CLOSING);
-            let running =
-                tasks::run(tracker.clone(), TenantId::default(), settings.workers, grace, shutdown.clone());
-            parts.spawn(async move {
-                if let Err(error) = running.await {
-                    tracing::error!(%error, "the server's own worker tasks have ended");
-                }
-            });
+            for worker in tasks::workers(&tracker, &settings.programs, settings.workers, grace)? {
+                let running = worker.run_until(shutdown.clone());
+                parts.spawn(async move {
+                    if let Err(error) = running.await {
+                        tracing::error!(%error, "the server's own worker tasks have ended");
+                    }
+                });
+            }
         }
         Ok(Self { address, tracker, keys, intake, shutdown, parts, socket })
     }

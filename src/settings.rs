@@ -2,6 +2,8 @@
 //!
 //! [`Given`] is what one of these sources says, [`Settings`] what holds in the end.
 
+mod programs;
+
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,6 +18,9 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::limits;
+use programs::{GivenPrograms, named_path};
+
+pub use programs::Program;
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8470);
 const DATA: &str = "./longrun-data";
@@ -79,6 +84,16 @@ pub struct Given {
     #[arg(long, env = "LONGRUN_FIRST_TOKEN_FILE", value_name = "FILE")]
     first_token_file: Option<PathBuf>,
 
+    /// Program that carries out the operations of a type, run by the worker tasks; may be repeated. The settings
+    /// file says more of one: its tenants, timeout, environment
+    #[arg(long, env = "LONGRUN_PROGRAM", value_name = "NAME=PATH", value_parser = named_path)]
+    #[serde(skip)]
+    program: Vec<(String, PathBuf)>,
+
+    #[arg(skip)]
+    #[serde(default)]
+    programs: GivenPrograms,
+
     /// TOML file with the same names as these flags; see longrun.example.toml
     #[arg(long, env = "LONGRUN_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -108,6 +123,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Where a first token is.
     pub first_token_file: Option<PathBuf>,
+    /// What the worker tasks carry operations out with, by operation type.
+    pub programs: Vec<Program>,
 }
 
 /// What is wrong with the settings.
@@ -129,6 +146,14 @@ pub enum SettingsError {
         /// The line, from 1.
         line: usize,
         /// What is wrong in it.
+        message: String,
+    },
+    /// A program cannot be one.
+    #[error("program {name}: {message}")]
+    Program {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
         message: String,
     },
     /// A value is of no use.
@@ -172,6 +197,8 @@ impl Given {
             min_free: self.min_free.or(other.min_free),
             grace: self.grace.or(other.grace),
             first_token_file: self.first_token_file.or(other.first_token_file),
+            program: self.program,
+            programs: other.programs,
             config: self.config,
         }
     }
@@ -203,6 +230,7 @@ impl Given {
             min_free_bytes: self.min_free.unwrap_or(MIN_FREE).as_u64(),
             grace: Duration::from_secs(grace),
             first_token_file: self.first_token_file,
+            programs: programs::settle(self.program, self.programs, workers)?,
         })
     }
 }

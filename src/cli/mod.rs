@@ -11,6 +11,7 @@ mod exit;
 #[cfg(test)]
 mod fake;
 mod get;
+mod guard;
 mod health;
 mod output;
 mod retry;
@@ -59,6 +60,8 @@ enum Subcommand {
     Version(version::Version),
     Completions(completions::Completions),
     Bench(bench::Bench),
+    #[command(hide = true)]
+    Guard(guard::Guard),
 }
 
 /// Runs the process: reads its arguments, does what they say, and tells how it ended.
@@ -71,6 +74,10 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
+    // Its exit code means something else, and it is to be small: a guard stands beside every program that runs.
+    if let Subcommand::Guard(guard) = arguments.subcommand {
+        return guard.run();
+    }
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut output = Output::of_process(&mut out, &mut err, arguments.json);
     let ended = arguments.subcommand.run(&mut output, arguments.json);
@@ -91,6 +98,7 @@ impl Subcommand {
             Self::Retry(retry) => wait_for(retry.run(output)),
             Self::Token(token) => wait_for(token.run(output)),
             Self::Health(health) => wait_for(health.run(output)),
+            Self::Guard(_) => unreachable!("it ends in `main`"),
         }
     }
 }

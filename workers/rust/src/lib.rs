@@ -25,6 +25,6 @@ pub mod worker;
 
 pub use client::{Client, ClientError};
 pub use exchange::{Exchange, ExchangeError, HttpExchange};
-pub use handler::{Context, HandlerError, StopReason, Success};
+pub use handler::{Context, HandlerError, Slots, StopReason, Success};
 pub use tokio_util::sync::CancellationToken;
 pub use worker::{Worker, WorkerBuilder, WorkerError};

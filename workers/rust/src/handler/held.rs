@@ -136,8 +136,7 @@ impl Held {
 
     /// Takes a slot if one is free.
     pub(crate) fn try_slot(&self) {
-        if let Ok(permit) = self.shared.slots.try_acquire() {
-            permit.forget();
+        if self.shared.slots.try_take() {
             self.enter();
         }
     }
@@ -147,15 +146,14 @@ impl Held {
         if self.state().slot == Slot::Has {
             return true;
         }
-        let permit = tokio::select! {
+        tokio::select! {
             biased;
-            () = self.stop.cancelled() => None,
-            permit = self.shared.slots.acquire() => permit.ok(),
-        };
-        let Some(permit) = permit else { return false };
-        permit.forget();
-        self.enter();
-        true
+            () = self.stop.cancelled() => false,
+            () = self.shared.slots.take() => {
+                self.enter();
+                true
+            }
+        }
     }
 
     /// Whether the handler was ever let at it.
@@ -170,7 +168,7 @@ impl Held {
         if had {
             state.slot = Slot::Left;
             drop(state);
-            self.shared.slots.add_permits(1);
+            self.shared.slots.give();
         }
         had
     }

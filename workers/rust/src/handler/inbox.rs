@@ -3,17 +3,15 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{HandlerError, Key, Success};
+use super::{HandlerError, Key, Slots, Success};
 
 /// Shared by the runtime and every attempt of one worker.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// A permit is the right to run a handler. Permits are forgotten when taken and added when given
-    /// back, so that [`Held`](super::Held) can do both from anywhere.
-    pub(crate) slots: Semaphore,
+    pub(crate) slots: Slots,
     /// Fires as soon as the worker begins to shut down.
     pub(crate) draining: CancellationToken,
     inbox: Mutex<Inbox>,
@@ -46,13 +44,8 @@ pub(crate) enum AttemptEnd {
 }
 
 impl Shared {
-    pub(crate) fn new(slots: usize) -> Self {
-        Self {
-            slots: Semaphore::new(slots),
-            draining: CancellationToken::new(),
-            inbox: Mutex::default(),
-            notify: Notify::new(),
-        }
+    pub(crate) fn new(slots: Slots) -> Self {
+        Self { slots, draining: CancellationToken::new(), inbox: Mutex::default(), notify: Notify::new() }
     }
 
     pub(crate) fn finish(&self, finished: Finished) {

@@ -7,22 +7,33 @@ mod context;
 mod error;
 mod held;
 mod inbox;
+mod slots;
 mod success;
+
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 pub use context::Context;
 pub use error::HandlerError;
 pub use held::StopReason;
+pub use slots::Slots;
 pub use success::Success;
 
 pub(crate) use error::Kind;
 pub(crate) use held::{Held, Key};
 pub(crate) use inbox::{AttemptEnd, Finished, Shared};
 
+/// How long a handler may take to return once it was told to stop, where nothing else is said of it.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
 /// A handler whose own types are forgotten, so that handlers of all types fit one table.
-pub(crate) type AnyHandler =
-    Box<dyn Fn(Context) -> BoxFuture<'static, Result<Success, HandlerError>> + Send + Sync>;
+pub(crate) struct AnyHandler {
+    pub(crate) carry_out:
+        Box<dyn Fn(Context) -> BoxFuture<'static, Result<Success, HandlerError>> + Send + Sync>,
+    /// How long it may take to return once it was told to stop; then it is aborted.
+    pub(crate) stop_within: Duration,
+}
 
 pub(crate) fn any<F, Fut, S>(handler: F) -> AnyHandler
 where
@@ -30,8 +41,9 @@ where
     Fut: Future<Output = Result<S, HandlerError>> + Send + 'static,
     S: Into<Success>,
 {
-    Box::new(move |context| {
+    let carry_out = move |context| {
         let attempt = handler(context);
-        Box::pin(async move { attempt.await.map(Into::into) })
-    })
+        Box::pin(async move { attempt.await.map(Into::into) }) as BoxFuture<'static, _>
+    };
+    AnyHandler { carry_out: Box::new(carry_out), stop_within: STOP_WITHIN }
 }

@@ -138,12 +138,14 @@ impl Runtime {
         if held.operation.cancel_requested == Some(true) {
             held.stop(StopReason::Cancel); // a repeated claim may bring what was canceled meanwhile
         }
+        let stop_within = handler.stop_within;
         let task = tokio::spawn(carry_out(handler, Arc::clone(&held)));
         let entry = Entry {
             held,
             task,
             next_heartbeat,
             timeout_at,
+            stop_within,
             abort_at: None,
             queued: false,
             in_flight: false,

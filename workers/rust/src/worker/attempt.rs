@@ -14,7 +14,7 @@ pub(super) async fn carry_out(handler: Arc<AnyHandler>, held: Arc<Held>) {
         let context = Context::new(Arc::clone(&held));
         // The call itself may panic as well, hence the block. Nothing of the handler's is used after a
         // panic, so whatever state it broke is unreachable.
-        let attempt = AssertUnwindSafe(async move { handler(context).await });
+        let attempt = AssertUnwindSafe(async move { (handler.carry_out)(context).await });
         match attempt.catch_unwind().await {
             Ok(Ok(success)) => AttemptEnd::Success(success),
             Ok(Err(error)) => AttemptEnd::Failure(error),

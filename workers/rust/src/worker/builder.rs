@@ -8,7 +8,9 @@ use super::options::{Options, fresh_worker_id};
 use super::{StatsHandle, Worker, WorkerError};
 use crate::client::{Client, ClientError};
 use crate::exchange::{Exchange, HttpExchange};
-use crate::handler::{AnyHandler, Context, HandlerError, Success, any};
+use crate::handler::{AnyHandler, Context, HandlerError, Slots, Success, any};
+#[cfg(all(unix, feature = "program"))]
+use crate::handlers::program::{KILL_AFTER, Program, Turns};
 
 /// What a worker can be built over: a URL, a [`Client`] (for a token), or any [`Exchange`].
 pub trait IntoExchange {
@@ -57,7 +59,7 @@ impl WorkerBuilder {
             worker_id: fresh_worker_id(),
             queues: None,
             operation_types: Vec::new(),
-            concurrency: 16,
+            slots: Slots::new(16),
             lease_seconds: 30,
             wait_seconds: 20,
             grace: Duration::from_secs(10),
@@ -75,6 +77,20 @@ impl WorkerBuilder {
         S: Into<Success>,
     {
         self.handlers.insert(operation_type.into(), any(handler));
+        self
+    }
+
+    /// Adds a program as the handler of an operation type, in place of an earlier one of the same type.
+    #[cfg(all(unix, feature = "program"))]
+    #[must_use]
+    pub fn program(mut self, operation_type: impl Into<String>, program: Program) -> Self {
+        let turns = Turns::default();
+        let mut handler = any(move |context: Context| {
+            let (program, turns) = (program.clone(), turns.clone());
+            async move { program.carry_out(context, &turns).await }
+        });
+        handler.stop_within += KILL_AFTER;
+        self.handlers.insert(operation_type.into(), handler);
         self
     }
 
@@ -96,8 +112,16 @@ impl WorkerBuilder {
     /// Sets how many handlers run at a time, 16 unless set. More operations may be held than that while
     /// handlers are [parked](Context::parked).
     #[must_use]
-    pub fn concurrency(mut self, slots: usize) -> Self {
-        self.options.concurrency = slots;
+    pub fn concurrency(self, slots: usize) -> Self {
+        self.slots(Slots::new(slots))
+    }
+
+    /// Sets the slots in which handlers run, in place of a number of them: for workers of one process that
+    /// share them. Such a worker claims only what it has a slot for at that moment. It withdraws a claim that
+    /// waits when another has taken the last one, so its exchange should be one of the same process.
+    #[must_use]
+    pub fn slots(mut self, slots: Slots) -> Self {
+        self.options.slots = slots;
         self
     }
 

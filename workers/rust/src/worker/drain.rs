@@ -11,14 +11,18 @@ use crate::exchange::ExchangeError;
 use crate::handler::{Key, StopReason};
 use crate::wire::Claim;
 
-/// How long before the end of the grace time handlers are told to stop, if it is not shorter than that twice.
-const HEAD_START: Duration = Duration::from_secs(1);
+/// How long handlers have when the server wants nothing of the worker any more.
+const SHORT_GRACE: Duration = Duration::from_secs(1);
 /// How long the last reports may take after the grace time, while the server does not answer.
 const DELIVERY: Duration = Duration::from_secs(5);
 
 /// A shutdown under way.
 pub(super) struct Drain {
-    stop_at: Instant,
+    grace: Duration,
+    /// When the next handler is told to stop.
+    next_stop: Instant,
+    /// All of them are told at once.
+    stop_now: bool,
     abort_at: Instant,
     deliver_until: Instant,
     /// A claim that hung when the shutdown began. Withdrawing the call is not enough, since its answer may
@@ -33,10 +37,15 @@ pub(super) struct Drain {
 
 impl Drain {
     pub(super) fn next_step(&self, now: Instant) -> Instant {
-        [self.stop_at, self.abort_at, self.deliver_until]
+        [self.next_stop, self.abort_at, self.deliver_until]
             .into_iter()
             .find(|&step| now < step)
             .unwrap_or(now + NEVER)
+    }
+
+    /// When a handler is told to stop, so that it has the time to, but not most of a short grace time.
+    fn stop_at(&self, stop_within: Duration) -> Instant {
+        self.abort_at - stop_within.min(self.grace * 2 / 3)
     }
 }
 
@@ -46,7 +55,9 @@ impl Runtime {
         self.shared.draining.cancel();
         let recall = self.claiming.as_ref().and_then(|call| call.claim.clone());
         self.drain = Some(Drain {
-            stop_at: now + grace.saturating_sub(HEAD_START).max(grace / 2),
+            grace,
+            next_stop: now,
+            stop_now: false,
             abort_at: now + grace,
             deliver_until: now + grace + DELIVERY,
             recall: recall.map(|claim| Claim { limit: 1, wait_seconds: 0, ..claim }),
@@ -62,10 +73,10 @@ impl Runtime {
     pub(super) fn fail(&mut self, error: WorkerError, now: Instant) {
         tracing::error!(%error, "worker ends");
         if self.drain.is_none() {
-            self.begin_drain(now, HEAD_START);
+            self.begin_drain(now, SHORT_GRACE);
         }
         if let Some(drain) = &mut self.drain {
-            drain.stop_at = now;
+            drain.stop_now = true;
             drain.mute |= matches!(error, WorkerError::Denied { .. });
             drain.recall = None;
             drain.error.get_or_insert(error);
@@ -74,15 +85,21 @@ impl Runtime {
 
     /// Takes the steps of the shutdown whose time has come.
     pub(super) fn advance_drain(&mut self, now: Instant) {
-        let Some(drain) = &self.drain else { return };
+        let Some(drain) = &mut self.drain else { return };
         if now >= drain.abort_at {
             let late: Vec<Key> = self.held.keys().copied().collect();
             for key in late {
                 self.abort(key);
             }
-        } else if now >= drain.stop_at {
-            for entry in self.held.values() {
+            return;
+        }
+        drain.next_stop = drain.abort_at;
+        for entry in self.held.values() {
+            let stop_at = drain.stop_at(entry.stop_within);
+            if drain.stop_now || stop_at <= now {
                 entry.held.stop(StopReason::Shutdown);
+            } else {
+                drain.next_stop = drain.next_stop.min(stop_at);
             }
         }
     }

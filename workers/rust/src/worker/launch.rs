@@ -24,6 +24,10 @@ impl Runtime {
         if self.reporting.is_none() {
             self.launch_reporting(now);
         }
+        if self.shared.slots.is_shared() && self.shared.slots.free() == 0 {
+            // What it brought would be called running and wait, maybe for long.
+            self.claiming = None;
+        }
         // Beside reports a claim only goes along with them: what they free is part of its limit.
         if self.claiming.is_none()
             && self.reporting.is_none()
@@ -67,7 +71,10 @@ impl Runtime {
 
     /// A claim for the free slots, if there are any and the worker still claims.
     fn claim(&self, wait_seconds: u32) -> Option<Claim> {
-        let free = self.shared.slots.available_permits();
+        let mut free = self.shared.slots.free();
+        if wait_seconds > 0 && self.shared.slots.is_shared() {
+            free = free.min(1); // by the time it is answered there may be no more
+        }
         let limit = free.min(HELD_MAX.saturating_sub(self.held.len())).min(CLAIM_MAX);
         if limit == 0 || self.drain.is_some() {
             return None;

@@ -10,8 +10,6 @@ use super::report;
 use super::runtime::{Entry, NEVER, Runtime};
 use crate::handler::{Key, StopReason};
 
-/// How long a handler may take to return once it was told that its time is over.
-const STOP_MARGIN: Duration = Duration::from_secs(1);
 /// The server ends a lease where the attempt's timeout ends it; rounding apart, that is the timeout.
 const TIMEOUT_TOLERANCE: Duration = Duration::from_secs(1);
 
@@ -56,7 +54,7 @@ impl Runtime {
         for (&key, entry) in &mut self.held {
             if entry.abort_at.is_none() && entry.end() <= now {
                 entry.held.stop(entry.end_reason(now));
-                entry.abort_at = Some(now + STOP_MARGIN);
+                entry.abort_at = Some(now + entry.stop_within);
             }
             match entry.abort_at {
                 Some(at) if at <= now => overdue.push(key),
@@ -84,7 +82,7 @@ impl Runtime {
         tracing::warn!(id = %key.id, lease_token = key.token, why, "lease lost");
         entry.lost = true;
         entry.held.stop(StopReason::LeaseLost);
-        let abort_at = Instant::now() + STOP_MARGIN;
+        let abort_at = Instant::now() + entry.stop_within;
         entry.abort_at.get_or_insert(abort_at);
         self.wake = self.wake.min(abort_at);
         self.stats.lost();

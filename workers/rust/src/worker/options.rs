@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::WorkerError;
+use crate::handler::Slots;
 
 const TYPES_MAX: usize = 64;
 const QUEUES_MAX: usize = 16;
@@ -15,7 +16,7 @@ pub(super) struct Options {
     pub(super) worker_id: String,
     pub(super) queues: Option<Vec<String>>,
     pub(super) operation_types: Vec<String>,
-    pub(super) concurrency: usize,
+    pub(super) slots: Slots,
     pub(super) lease_seconds: u32,
     pub(super) wait_seconds: u32,
     pub(super) grace: Duration,
@@ -38,7 +39,7 @@ impl Options {
                 self.queues.as_ref().is_none_or(|queues| (1..=QUEUES_MAX).contains(&queues.len())),
                 "a worker serves 1 to 16 queues",
             ),
-            (self.concurrency > 0, "a worker's concurrency is at least 1"),
+            (self.slots.size() > 0, "a worker's concurrency is at least 1"),
             ((1..=3600).contains(&self.lease_seconds), "a lease has 1 to 3600 seconds"),
             (self.wait_seconds <= 30, "a claim waits at most 30 seconds"),
         ];
@@ -68,7 +69,7 @@ mod tests {
             worker_id: fresh_worker_id(),
             queues: None,
             operation_types: vec!["noop".to_owned()],
-            concurrency: 1,
+            slots: Slots::new(1),
             lease_seconds: 30,
             wait_seconds: 20,
             grace: Duration::from_secs(10),
@@ -83,7 +84,7 @@ mod tests {
             Options { worker_id: String::new(), ..options() },
             Options { operation_types: Vec::new(), ..options() },
             Options { queues: Some(Vec::new()), ..options() },
-            Options { concurrency: 0, ..options() },
+            Options { slots: Slots::new(0), ..options() },
             Options { lease_seconds: 3601, ..options() },
             Options { wait_seconds: 31, ..options() },
         ];

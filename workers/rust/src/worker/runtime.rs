@@ -47,6 +47,8 @@ pub(super) struct Entry {
     pub(super) task: JoinHandle<()>,
     pub(super) next_heartbeat: Instant,
     pub(super) timeout_at: Option<Instant>,
+    /// How long the handler may take to return once it was told to stop.
+    pub(super) stop_within: Duration,
     /// The handler was told that its time is over; it is aborted then.
     pub(super) abort_at: Option<Instant>,
     /// The operation waits in the outbox for its `Running` report.
@@ -72,7 +74,8 @@ impl Runtime {
         options: Options,
         stats: StatsHandle,
     ) -> Self {
-        let shared = Arc::new(Shared::new(options.concurrency));
+        let shared = Arc::new(Shared::new(options.slots.clone()));
+        shared.slots.join(&shared);
         Self {
             exchange,
             handlers: handlers.into_iter().map(|(name, handler)| (name, Arc::new(handler))).collect(),
