@@ -6,6 +6,7 @@ mod inside;
 mod once;
 mod outage;
 mod overload;
+mod programs;
 mod read_your_writes;
 mod reports;
 mod synced;

@@ -1,6 +1,7 @@
 //! What the tests start and speak with: real servers in temporary directories on free ports, and a plain HTTP client.
 
 pub mod http;
+pub mod programs;
 pub mod server;
 pub mod stream;
 
@@ -8,6 +9,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use http::{Answer, Client};
+pub use programs::{Programs, lives};
 pub use server::Server;
 pub use stream::{Sse, Stream};
 

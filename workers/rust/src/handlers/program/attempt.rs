@@ -190,11 +190,8 @@ impl<R: AsyncRead + Unpin, T: Default> Pipe<R, T> {
 }
 
 fn command(program: &Program, context: &Context) -> io::Result<Command> {
-    let mut command = Command::new(super::this_executable()?);
-    if let Some(name) = std::env::args_os().next() {
-        command.arg0(name);
-    }
-    command.args(&program.guard.arguments).arg(WATCH).arg(&program.path).args(&program.arguments);
+    let mut command = program.guard.command()?;
+    command.arg(WATCH).arg(&program.path).args(&program.arguments);
     command.env_clear();
     for name in &program.inherited {
         if let Some(value) = std::env::var_os(name) {

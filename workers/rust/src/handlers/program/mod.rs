@@ -22,6 +22,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::process::Command;
+
 pub use guard::guard;
 pub(crate) use turns::Turns;
 
@@ -96,9 +98,9 @@ impl Program {
     }
 }
 
-/// How the executable of this process is started as the guard of a program.
+/// How the guard of a program is started.
 ///
-/// Its `main` has to call [`guard`] when it is started so:
+/// It is best the executable of the worker itself, whose `main` has to call [`guard`] when it is started so:
 ///
 /// ```no_run
 /// # use longrun_sdk::handlers::program::{Guard, Program, guard};
@@ -116,13 +118,36 @@ impl Program {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Guard {
+    /// None is this process's own.
+    executable: Option<PathBuf>,
     arguments: Vec<OsString>,
 }
 
 impl Guard {
     /// The arguments by which the executable of this process becomes a guard.
     pub fn of_this_executable<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        Self { arguments: arguments.into_iter().map(Into::into).collect() }
+        Self { executable: None, arguments: arguments.into_iter().map(Into::into).collect() }
+    }
+
+    /// Another executable that becomes a guard by these arguments, such as `longrun` by `guard`.
+    pub fn of<A: Into<OsString>>(
+        executable: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        Self { executable: Some(executable.into()), ..Self::of_this_executable(arguments) }
+    }
+
+    /// Its command line, without what it is to guard.
+    fn command(&self) -> io::Result<Command> {
+        let mut command = match &self.executable {
+            Some(other) => Command::new(other),
+            None => Command::new(this_executable()?),
+        };
+        if let (None, Some(name)) = (&self.executable, std::env::args_os().next()) {
+            command.arg0(name);
+        }
+        command.args(&self.arguments);
+        Ok(command)
     }
 }
 
