@@ -1,6 +1,7 @@
 use clap::{Args, FromArgMatches};
 
 use super::*;
+use crate::operation::{Name, TenantId};
 
 /// What these flags say, and the environment of the test.
 fn flags(arguments: &[&str]) -> Result<Given, clap::Error> {
@@ -154,9 +155,56 @@ fn the_example_names_every_setting_with_its_default() {
     let (workers, public_url) = (shown.workers, shown.public_url.clone());
     assert!(workers > 0 && public_url.is_some() && shown.first_token_file.is_some());
     assert_eq!(
-        Settings { workers, public_url, first_token_file: shown.first_token_file.clone(), ..default },
+        Settings {
+            workers,
+            public_url,
+            first_token_file: shown.first_token_file.clone(),
+            cors_origins: shown.cors_origins.clone(),
+            ..default
+        },
         shown
     );
     let uncommented: Given = toml::from_str(example).unwrap();
     assert_eq!(uncommented, Given::default());
+}
+
+#[test]
+fn the_example_shows_a_program_with_all_that_can_be_said_of_it() {
+    let example = include_str!("../../longrun.example.toml");
+    let (_, table) = example.split_once("# [programs.resize]").unwrap();
+    let lines: Vec<&str> = table.lines().filter_map(|line| line.strip_prefix("#     ")).collect();
+    let text = lines.join("\n").replace("/usr/local/bin/resize.sh", "/bin/sh");
+    let (_directory, path) = file(&format!("[programs.resize]\n{text}"));
+    let programs = settle(&["--config", &path, "--program=plain=/bin/sh"]).unwrap().programs;
+    assert_eq!(lines.len(), 7, "each of its settings");
+    let [plain, resize] = &programs[..] else { panic!("{programs:?}") };
+    let full = Program {
+        operation_type: Name::parse("resize").unwrap(),
+        path: PathBuf::from("/bin/sh"),
+        arguments: vec!["--width".to_owned(), "200".to_owned()],
+        tenants: vec![TenantId::default()],
+        timeout: Some(Duration::from_mins(10)),
+        concurrency: Some(2),
+        environment: vec![("MAGICK_THREADS".to_owned(), "1".to_owned())],
+        inherited: Some(["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"].map(str::to_owned).to_vec()),
+    };
+    assert_eq!(*resize, full);
+    let bare = Program {
+        operation_type: Name::parse("plain").unwrap(),
+        arguments: Vec::new(),
+        timeout: None,
+        concurrency: None,
+        environment: Vec::new(),
+        inherited: None,
+        ..full
+    };
+    assert_eq!(*plain, bare);
+}
+
+#[test]
+fn a_flag_takes_the_place_of_the_files_program() {
+    let (_directory, path) = file("[programs.a]\npath = \"/nowhere\"\ntimeout = 3\n");
+    assert!(settle(&["--config", &path]).unwrap_err().starts_with("program a: /nowhere"));
+    let programs = settle(&["--config", &path, "--program=a=/bin/sh"]).unwrap().programs;
+    assert_eq!((programs.len(), programs[0].timeout), (1, None));
 }
