@@ -12,7 +12,7 @@ use super::{Plan, disk};
 /// 230 bytes, as an API would send them.
 pub(super) const BODY: &str = r##"{"@odata.type":"#microsoft.graph.operation","queue":"bench","operationType":"thumbnail","input":{"source":"https://example.com/pictures/0123456789.jpg","width":320,"height":240,"format":"webp"},"labels":{"customer":"c-2468","app":"a"}}"##;
 
-fn create() -> Call {
+pub(super) fn create() -> Call {
     Call::post("/v1.0/operations", BODY)
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -105,6 +106,11 @@ impl Connection {
 
     /// Sends one request and reads the whole answer, which must have this status.
     pub async fn call(&mut self, expected: StatusCode, request: Call) -> Result<Bytes, LoadError> {
+        Ok(self.begin(expected, request).await?.collect().await?.to_bytes())
+    }
+
+    /// Sends one request and gives the body of the answer, which must have this status, to be read.
+    pub async fn begin(&mut self, expected: StatusCode, request: Call) -> Result<Incoming, LoadError> {
         let mut head =
             Request::builder().method(request.method).uri(&*request.path).header("host", &*self.authority);
         if !request.body.is_empty() {
@@ -118,11 +124,11 @@ impl Connection {
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
         let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
         if status != expected {
+            let body = answer.into_body().collect().await?.to_bytes();
             return Err(LoadError::Answer(status, String::from_utf8_lossy(&body).into_owned()));
         }
-        Ok(body)
+        Ok(answer.into_body())
     }
 }
 

@@ -14,6 +14,7 @@ mod process;
 mod report;
 mod restart;
 mod starts;
+mod watches;
 mod yardstick;
 
 use std::path::PathBuf;
@@ -83,6 +84,12 @@ enum Figure {
         #[arg(long, default_value_t = 1_000_000)]
         waiting: usize,
     },
+    /// What watchers cost, and how soon they hear of a change
+    Watch {
+        /// How many of them are idle
+        #[arg(long, default_value_t = 5_000)]
+        watchers: usize,
+    },
     /// A server to hold others against; ends with its standard input
     #[command(hide = true)]
     Yardstick {
@@ -132,6 +139,7 @@ pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
         Figure::Claim { waiting, claims } => claims::measure(&plan, waiting, claims).await?,
         Figure::Restart { operations } => restart::measure(&plan, operations)?,
         Figure::Memory { waiting } => memory::measure(&plan, waiting).await?,
+        Figure::Watch { watchers } => watches::measure(&plan, watchers).await?,
         Figure::Yardstick { which } => return yardstick::serve(&which).await,
         Figure::Worker { url, concurrency } => return lifecycles::worker(&url, concurrency).await,
     };
