@@ -2,6 +2,7 @@
 
 mod clock;
 mod durable;
+mod followed;
 mod inside;
 mod once;
 mod outage;

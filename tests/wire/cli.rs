@@ -1,6 +1,7 @@
 //! The binary as its users call it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -51,6 +52,40 @@ async fn submitting_and_waiting_ends_as_the_operation_does() {
     failed(&ask(&server, &["retry", id]), 1, "conflict");
     let indented = ask(&server, &["--json", "get", id]);
     assert_eq!(indented.value()["id"], id);
+}
+
+#[tokio::test]
+async fn what_is_watched_is_shown_line_by_line_and_ends_as_the_operation_does() {
+    let server = Server::start(&["--workers", "2"]);
+    let kinds = |ended: &Ended| -> Vec<String> {
+        let lines = ended.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+    };
+    let nap = ask(&server, &["submit", "sleep", "--input", "{\"seconds\":1,\"steps\":2}", "--watch"]);
+    let told = kinds(&nap);
+    assert_eq!((nap.code, nap.err.as_str()), (Some(0), ""), "{nap:?}");
+    assert_eq!((told[0].as_str(), told.last().unwrap().as_str()), ("snapshot", "completed"));
+    assert!(told.iter().any(|kind| kind == "progress"), "{told:?}");
+    let first: Value = serde_json::from_str(nap.out.lines().next().unwrap()).unwrap();
+    let (id, cursor) = (first["operation"]["id"].as_str().unwrap(), first["cursor"].as_str().unwrap());
+    assert_eq!(kinds(&ask(&server, &["watch", id])), ["snapshot"]);
+    let again = ask(&server, &["watch", id, "--after", cursor]);
+    assert_eq!((again.code, kinds(&again)), (Some(0), told[1..].to_vec()));
+    let many = ["watch", "--type", "sleep", "--status", "Completed", "--after", cursor];
+    let mut watching = longrun(&many);
+    watching.env("LONGRUN_SERVER", &server.url).stdout(Stdio::piped());
+    let mut watching = watching.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(watching.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let event: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&event["event"], &event["operation"]["id"]), (&json!("completed"), &json!(id)));
+    // Its reader is gone: the next event ends it.
+    ask(&server, &["submit", "sleep", "--input", "{\"seconds\":0}", "--wait"]);
+    until("its end", || std::future::ready(watching.try_wait().unwrap())).await;
+
+    failed(&ask(&server, &["watch", NOBODY]), 6, "itemNotFound");
+    failed(&ask(&server, &["watch", "--queue", "a b"]), 2, "queue");
+    failed(&ask(&server, &["watch", "--after", "nonsense"]), 2, "invalidCursor");
 }
 
 #[tokio::test]
