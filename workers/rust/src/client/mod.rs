@@ -37,7 +37,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 /// use std::time::Duration;
 /// use longrun_sdk::{Client, wire::Submit};
 ///
-/// let client = Client::builder("http://127.0.0.1:8080").build()?;
+/// let client = Client::builder("http://127.0.0.1:8470").build()?;
 /// let submitted = client.submit(Submit::new("thumbnail")).await?;
 /// let ended = client.wait(submitted.operation.id, Duration::from_secs(300)).await?;
 /// println!("{}", ended.operation.status);
@@ -66,7 +66,7 @@ pub struct Snapshot {
 }
 
 impl Client {
-    /// Begins a client of the server at `url`, such as `http://127.0.0.1:8080`.
+    /// Begins a client of the server at `url`, such as `http://127.0.0.1:8470`.
     pub fn builder(url: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(url.into())
     }

@@ -57,7 +57,7 @@ pub use stats::{Stats, StatsHandle};
 /// }
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let worker = Worker::builder("http://127.0.0.1:8080").handler("greet", greet).build()?;
+/// let worker = Worker::builder("http://127.0.0.1:8470").handler("greet", greet).build()?;
 /// let shutdown = CancellationToken::new();
 /// let stats = worker.run_until(shutdown).await?;
 /// println!("{} completed", stats.completed);
