@@ -42,6 +42,9 @@ pub const PRIORITY_MAX: i8 = 100;
 pub const ATTEMPTS_MAX: u16 = 1000;
 /// Attempts where the client says nothing.
 pub const ATTEMPTS_DEFAULT: u16 = 3;
+/// Attempts of one operation that are kept for its history, the latest ones: each may hold a whole error, and a person may
+/// have it tried again without end.
+pub const ATTEMPTS_KEPT_MAX: i64 = 100;
 /// Releases that give their attempt back; later ones stay counted, so that no worker can hand an operation on for ever.
 pub const FREE_RELEASES: u16 = 10;
 /// Seconds of any duration a client may ask for: a year.
@@ -93,6 +96,22 @@ pub const TURN_SUBMITS_MAX: usize = 512;
 pub const TURN_REPORTS_MAX: usize = 2000;
 /// Operations on which time itself acts in one turn of the intake loop.
 pub const TURN_DUE_MAX: usize = 500;
+/// How long an ended operation is kept at least: its key and id are free again afterwards, and clients repeat within a day.
+pub const RETAIN_MIN: Duration = Duration::from_hours(24);
+/// How long an ended operation is kept where nothing is said.
+pub const RETAIN_DEFAULT: Duration = Duration::from_hours(7 * 24);
+/// How long an event is kept at least: a watcher that was cut comes back within minutes.
+pub const RETAIN_EVENTS_MIN: Duration = Duration::from_hours(1);
+/// How long an event is kept where nothing is said, if its operation is.
+pub const RETAIN_EVENTS_DEFAULT: Duration = Duration::from_hours(3 * 24);
+/// How long anything may be asked to be kept: ten years.
+pub const RETAIN_MAX: Duration = Duration::from_hours(3660 * 24);
+/// Ended operations that a turn prunes when it has nothing else to do: some milliseconds.
+pub const PRUNE_OPERATIONS_MAX: usize = 200;
+/// Events that it prunes then.
+pub const PRUNE_EVENTS_MAX: usize = 2000;
+/// Forgotten workers whose rows one turn removes.
+pub const PRUNE_WORKERS_MAX: usize = 200;
 /// Bytes of operations in the cache of point reads.
 pub const CACHE_BYTES_MAX: u64 = 32 << 20;
 

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::store::clock::Machine;
 use crate::store::{AllTenants, Reader, Store, StoreError, sqlite};
 use crate::tasks;
-use crate::tracker::{Options, Tracker};
+use crate::tracker::{Options, Retention, Tracker};
 
 /// Of the grace time, what is kept for delivering the last reports and closing the store.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -69,7 +69,9 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
         min_free_bytes: settings.min_free_bytes,
         time: Arc::new(Machine::default()),
     })?;
-    let running = Running::start(&settings, Box::new(store), reader, Options::default()).await?;
+    let retention = Retention { operations: settings.retain, events: settings.retain_events };
+    let options = Options { retention, ..Options::default() };
+    let running = Running::start(&settings, Box::new(store), reader, options).await?;
     running.announce(&settings);
     let tracker = running.tracker.clone();
     tokio::select! {

@@ -9,6 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
@@ -38,6 +39,24 @@ pub enum LogFormat {
     Human,
     /// An object a line.
     Json,
+}
+
+/// A span of time as people write it: `7d`, `36h`, `1h 30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span(Duration);
+
+impl FromStr for Span {
+    type Err = humantime::DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        humantime::parse_duration(text).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// What one source says: the flags and the environment together, or a file.
@@ -75,6 +94,14 @@ pub struct Given {
     /// Free space of the disk below which no operation is accepted any more, as in 256MiB [default: 256MiB]
     #[arg(long, env = "LONGRUN_MIN_FREE", value_name = "BYTES")]
     min_free: Option<ByteSize>,
+
+    /// How long an ended operation is kept, as in 7d or 36h; at least 24h, since clients repeat within a day [default: 7d]
+    #[arg(long, env = "LONGRUN_RETAIN", value_name = "SPAN")]
+    retain: Option<Span>,
+
+    /// How long events are kept, for watchers that come back; at most as long as operations [default: 3d, or as those]
+    #[arg(long, env = "LONGRUN_RETAIN_EVENTS", value_name = "SPAN")]
+    retain_events: Option<Span>,
 
     /// Seconds that running work has to end in after SIGTERM or Ctrl-C [default: 10]
     #[arg(long, env = "LONGRUN_GRACE", value_name = "SECONDS")]
@@ -119,6 +146,10 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Free bytes of the disk below which no operation is accepted.
     pub min_free_bytes: u64,
+    /// How long an operation is kept after its end.
+    pub retain: Duration,
+    /// How long an event is kept.
+    pub retain_events: Duration,
     /// How long running work has to end in.
     pub grace: Duration,
     /// Where a first token is.
@@ -195,6 +226,8 @@ impl Given {
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
             min_free: self.min_free.or(other.min_free),
+            retain: self.retain.or(other.retain),
+            retain_events: self.retain_events.or(other.retain_events),
             grace: self.grace.or(other.grace),
             first_token_file: self.first_token_file.or(other.first_token_file),
             program: self.program,
@@ -214,6 +247,7 @@ impl Given {
         if grace > limits::GRACE_SECONDS_MAX {
             return Err(value("grace", &format!("at most {} seconds", limits::GRACE_SECONDS_MAX)));
         }
+        let (retain, retain_events) = retention(self.retain, self.retain_events)?;
         Ok(Settings {
             listen: self.listen.unwrap_or(LISTEN),
             data: self.data.unwrap_or_else(|| PathBuf::from(DATA)),
@@ -228,11 +262,29 @@ impl Given {
             log,
             log_format: self.log_format.unwrap_or_default(),
             min_free_bytes: self.min_free.unwrap_or(MIN_FREE).as_u64(),
+            retain,
+            retain_events,
             grace: Duration::from_secs(grace),
             first_token_file: self.first_token_file,
             programs: programs::settle(self.program, self.programs, workers)?,
         })
     }
+}
+
+/// Keys and ids live as long as their operations, and events no longer than those.
+fn retention(retain: Option<Span>, events: Option<Span>) -> Result<(Duration, Duration), SettingsError> {
+    let spell = humantime::format_duration;
+    let retain = retain.map_or(limits::RETAIN_DEFAULT, |span| span.0);
+    if !(limits::RETAIN_MIN..=limits::RETAIN_MAX).contains(&retain) {
+        let message = "at least 24h, so that what is repeated within a day makes nothing twice, and at most 10 years";
+        return Err(value("retain", &message));
+    }
+    let events = events.map_or(limits::RETAIN_EVENTS_DEFAULT.min(retain), |span| span.0);
+    if !(limits::RETAIN_EVENTS_MIN..=retain).contains(&events) {
+        let (least, most) = (spell(limits::RETAIN_EVENTS_MIN), spell(retain));
+        return Err(value("retain-events", &format!("from {least} to the {most} of retain")));
+    }
+    Ok((retain, events))
 }
 
 fn default_workers() -> usize {

@@ -51,6 +51,11 @@ pub enum Command {
     Patch(Patch),
     /// Somebody removes the record of an ended one.
     Delete,
+    /// It ended so long ago that nobody asks for it any more: it goes without an event.
+    Prune {
+        /// What ended before this moment may go.
+        ended_before: Timestamp,
+    },
     /// Time acts: due starts, expiries, timeouts, ends of leases and of progress windows.
     Tick,
 }

@@ -56,6 +56,13 @@ impl Timestamp {
         Self::from_ticks(self.0.saturating_add(ticks))
     }
 
+    /// This instant moved earlier by `span`.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        let ticks = i64::try_from(span.as_nanos() / 100).unwrap_or(i64::MAX);
+        Self::from_ticks(self.0.saturating_sub(ticks))
+    }
+
     /// This instant moved later by whole seconds.
     #[must_use]
     pub fn plus_seconds(self, seconds: u32) -> Self {

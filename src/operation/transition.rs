@@ -26,6 +26,8 @@ pub enum Step {
     },
     /// Only the lease or the checkpoint moved: no version, no event.
     Touched(Box<Operation>),
+    /// It is gone, and no event tells of it.
+    Pruned,
     /// Nothing: a repeat, or what was asked for stands already.
     Unchanged,
 }
@@ -60,6 +62,11 @@ pub fn apply(before: &Operation, command: &Command, context: Context) -> Result<
         Command::Delete => Err(Refusal::Conflict(
             "only an operation that is Completed or Failed can be deleted; cancel it first",
         )),
+        // By the server's own time of its end; whoever acted on it since the look at the store goes before.
+        Command::Prune { ended_before } if before.completed().is_some_and(|end| end < *ended_before) => {
+            Ok(Step::Pruned)
+        }
+        Command::Prune { .. } => Ok(Step::Unchanged),
         Command::Tick => Ok(tick(before, context)),
     }?;
     if let Step::Changed { operation, .. } = &mut step {

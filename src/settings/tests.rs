@@ -30,6 +30,8 @@ fn with_nothing_said_the_defaults_hold() {
     assert_eq!(settings.public_url, None);
     assert_eq!((settings.log.as_str(), settings.log_format), ("info", LogFormat::Human));
     assert_eq!(settings.min_free_bytes, 256 << 20);
+    assert_eq!(settings.retain, Duration::from_hours(7 * 24));
+    assert_eq!(settings.retain_events, Duration::from_hours(3 * 24));
     assert_eq!(settings.grace, Duration::from_secs(10));
     assert_eq!((settings.first_token_file, settings.programs), (None, Vec::new()));
 }
@@ -45,6 +47,8 @@ fn every_flag_is_read() {
         "--log=warn,longrun=debug",
         "--log-format=json",
         "--min-free=1GiB",
+        "--retain=30d",
+        "--retain-events=36h",
         "--grace=3",
         "--first-token-file=/t",
     ]);
@@ -57,6 +61,8 @@ fn every_flag_is_read() {
         log: "warn,longrun=debug".to_owned(),
         log_format: LogFormat::Json,
         min_free_bytes: 1 << 30,
+        retain: Duration::from_hours(30 * 24),
+        retain_events: Duration::from_hours(36),
         grace: Duration::from_secs(3),
         first_token_file: Some(PathBuf::from("/t")),
         programs: Vec::new(),
@@ -207,4 +213,23 @@ fn a_flag_takes_the_place_of_the_files_program() {
     assert!(settle(&["--config", &path]).unwrap_err().starts_with("program a: /nowhere"));
     let programs = settle(&["--config", &path, "--program=a=/bin/sh"]).unwrap().programs;
     assert_eq!((programs.len(), programs[0].timeout), (1, None));
+}
+
+#[test]
+fn less_than_a_day_of_operations_is_refused_and_so_are_events_without_theirs() {
+    let kept = |arguments: &[&str]| settle(arguments).map(|it| (it.retain, it.retain_events));
+    let day = Duration::from_hours(24);
+    assert_eq!(kept(&["--retain=24h"]), Ok((day, day)));
+    assert_eq!(kept(&["--retain=1day", "--retain-events=1h"]), Ok((day, Duration::from_hours(1))));
+    for refused in ["--retain=23h59m", "--retain=0s", "--retain=10000000d"] {
+        assert!(kept(&[refused]).unwrap_err().starts_with("retain: at least 24h"), "{refused}");
+    }
+    for refused in [&["--retain-events=8d"][..], &["--retain-events=59m"], &["--retain=2d", "--retain-events=3d"]] {
+        assert!(kept(refused).unwrap_err().starts_with("retain-events: from 1h to the "), "{refused:?}");
+    }
+    assert!(flags(&["--retain=soon"]).is_err());
+    let (_kept, path) = file("retain = \"2d\"");
+    assert_eq!(kept(&["--config", &path]), Ok((2 * day, 2 * day)));
+    let (_kept, path) = file("retain = 7");
+    assert!(kept(&["--config", &path]).is_err());
 }

@@ -23,6 +23,8 @@ pub struct Touches {
     pub wants: Vec<Want>,
     /// How many operations on which time acts to load, at most.
     pub due: usize,
+    /// What is older than may be kept, one step of it; none: nothing is pruned by this turn.
+    pub prune: Option<Prune>,
     /// How many numbers for new operations to set aside.
     pub submits: usize,
     /// Where those will wait.
@@ -30,6 +32,19 @@ pub struct Touches {
     /// An outage is over: every lease that would end within the next min(its seconds, 10 s) gets that long, so that
     /// live workers speak first.
     pub rest_leases: bool,
+}
+
+/// One step of pruning. Whatever it compares with are the server's own times, never a client's.
+#[derive(Debug, Clone, Copy)]
+pub struct Prune {
+    /// Operations that ended before this,
+    pub ended_before: Timestamp,
+    /// at most so many, those first that ended first.
+    pub operations: usize,
+    /// Events that happened before this,
+    pub events_before: Timestamp,
+    /// at most so many, the oldest first.
+    pub events: usize,
 }
 
 /// What one claim asks for.
@@ -73,6 +88,12 @@ pub struct WorkingSet {
     pub ready: Vec<Vec<Seq>>,
     /// Those on which time acts now.
     pub due: Vec<Seq>,
+    /// Those that ended too long ago, as the turn's [`Prune`] asks.
+    pub stale: Vec<Seq>,
+    /// All events up to this cursor happened too long ago.
+    pub stale_events: Option<i64>,
+    /// There may be more of either than this turn takes.
+    pub more_stale: bool,
     /// Of the lanes named, those in which no operation ever was.
     pub new_lanes: HashSet<Arc<Lane>>,
     /// How many lanes the tenants of those have.
@@ -90,6 +111,10 @@ pub struct Changes {
     pub attempts: Vec<Attempt>,
     /// Workers that asked for work.
     pub workers: Vec<WorkerSeen>,
+    /// Workers whose last call is too long ago.
+    pub workers_forgotten: Vec<(TenantId, WorkerId)>,
+    /// Events up to this cursor go.
+    pub events_pruned: Option<i64>,
     /// New credentials, and old ones as they are now.
     pub credentials: Vec<Credential>,
 }
@@ -97,7 +122,11 @@ pub struct Changes {
 impl Changes {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.operations.is_empty() && self.workers.is_empty() && self.credentials.is_empty()
+        self.operations.is_empty()
+            && self.workers.is_empty()
+            && self.workers_forgotten.is_empty()
+            && self.events_pruned.is_none()
+            && self.credentials.is_empty()
     }
 
     /// Numbers the events from `first` on, and tells each operation the cursor of its last one. Checkpoints stay.
@@ -121,7 +150,7 @@ impl Changes {
 pub struct Touched {
     /// As it was loaded; none: it is new.
     pub before: Option<Arc<Operation>>,
-    /// As it is now; none: it was deleted.
+    /// As it is now; none: it was deleted or pruned.
     pub after: Option<Operation>,
     /// Cursor of its last event.
     pub cursor: i64,

@@ -10,12 +10,13 @@ use super::claims::Claims;
 use super::entry::{Denied, Entry, Exchanged, ReportOutcome, Submitted};
 use super::inbox::Inbox;
 use super::offer::Pool;
+use super::pruning::Pruning;
 use super::turn::Turn;
 use super::watch::Watch;
 use super::workers::Workers;
 use crate::limits;
 use crate::operation::{Operation, Seq, Timestamp};
-use crate::store::turn::{Touches, WorkerSeen};
+use crate::store::turn::{Prune, Touches, WorkerSeen};
 use crate::store::{Reader, Store, StoreError};
 
 /// The loop wakes at least this often, to see whether it has been away.
@@ -54,6 +55,19 @@ pub struct Intake {
     pub(super) next_due: Option<Timestamp>,
     /// When the loop last looked at the store's clock.
     pub(super) alive_at: Timestamp,
+    /// It was away for so long that live workers could not be heard, and no turn has let their leases rest since.
+    pub(super) late: bool,
+    pub(super) pruning: Pruning,
+}
+
+/// What a turn does of its own accord.
+#[derive(Clone, Copy)]
+struct Chores {
+    /// Something may have fallen due.
+    due: bool,
+    /// Leases rest.
+    late: bool,
+    prune: Option<Prune>,
 }
 
 /// What became of an entry, until it is durable and can be said.
@@ -78,12 +92,12 @@ impl Intake {
     pub fn run(mut self) {
         loop {
             let batch = self.inbox.drain(self.next_wake());
-            let late = self.pulse();
+            self.pulse();
             self.answer_expired();
-            let due = self.next_due.is_some_and(|due| due <= self.alive_at);
-            if !batch.entries.is_empty() || due || late {
+            let chores = self.chores(&batch.entries);
+            if !batch.entries.is_empty() || chores.due || chores.late || chores.prune.is_some() {
                 self.supersede(&batch.entries);
-                if let Err(error) = self.turn(batch.entries, due, late) {
+                if let Err(error) = self.turn(batch.entries, chores) {
                     tracing::error!(%error, "the store failed; nothing more is acknowledged");
                     self.shared.failed.send_replace(true);
                     break;
@@ -104,18 +118,28 @@ impl Intake {
     /// When there is something to do even if nothing comes.
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
+        if self.pruning.is_behind() {
+            return now;
+        }
         let pulse = now + PULSE;
         let due = self.next_due.map_or(pulse, |due| now + due.since(self.reader.now()));
         let deadline = self.claims.next_deadline().unwrap_or(pulse);
         pulse.min(due).min(deadline)
     }
 
-    /// Looks at the clock; true when the loop had been away for so long that live workers could not be heard.
-    fn pulse(&mut self) -> bool {
+    /// Looks at the clock, and whether the loop had been away for so long that live workers could not be heard.
+    fn pulse(&mut self) {
         let now = self.reader.now();
-        let away = now.since(self.alive_at);
+        self.late |= now.since(self.alive_at) > limits::TICK_LATE;
         self.alive_at = now;
-        away > limits::TICK_LATE
+    }
+
+    fn chores(&self, entries: &[Entry]) -> Chores {
+        Chores {
+            due: self.next_due.is_some_and(|due| due <= self.alive_at),
+            late: self.late,
+            prune: self.pruning.step(self.alive_at, self.reader.clock(), entries),
+        }
     }
 
     fn answer_expired(&mut self) {
@@ -141,19 +165,23 @@ impl Intake {
     }
 
     /// One turn, from what was drained to what is said. On a full disk the new work is refused and the rest goes on.
-    fn turn(&mut self, entries: Vec<Entry>, due: bool, late: bool) -> Result<(), StoreError> {
-        let mut entries = entries;
+    fn turn(&mut self, entries: Vec<Entry>, chores: Chores) -> Result<(), StoreError> {
+        let (mut entries, mut chores) = (entries, chores);
         let mut tries = 0;
         loop {
-            match self.attempt(&entries, due, late) {
+            match self.attempt(&entries, chores) {
                 Ok(finished) => {
-                    self.settle(&finished, due)?;
+                    self.settle(&finished, chores)?;
                     self.answer(entries, finished);
                     return Ok(());
                 }
                 Err(StoreError::Busy(_)) if tries < BUSY_TRIES => {
                     tries += 1;
                     std::thread::sleep(BUSY_PAUSE);
+                }
+                Err(StoreError::Full) if chores.prune.is_some() => {
+                    chores.prune = None;
+                    self.pruning.put_off(self.alive_at);
                 }
                 Err(StoreError::Full) if entries.iter().any(|entry| matches!(entry, Entry::Submit(..))) => {
                     self.store.release_reserve();
@@ -168,19 +196,26 @@ impl Intake {
                 }
                 Err(error) => {
                     self.store.release_reserve();
+                    self.pruning.put_off(self.alive_at);
                     answer::deny(entries, &error.into());
+                    // What is due is so still, and would be tried again at once.
+                    std::thread::sleep(BUSY_PAUSE);
                     return Ok(());
                 }
             }
         }
     }
 
-    fn attempt(&mut self, entries: &[Entry], due: bool, late: bool) -> Result<Finished, StoreError> {
-        let touches = self.touches(entries, due, late);
+    fn attempt(&mut self, entries: &[Entry], chores: Chores) -> Result<Finished, StoreError> {
+        let touches = self.touches(entries, chores);
         let has_room = touches.submits == 0 || self.store.has_room();
         let mut turn = Turn::new(self.store.begin(&touches)?, has_room);
         let mut done: Vec<Done> = entries.iter().map(|entry| apply(&mut turn, entry)).collect();
         turn.tick();
+        if let Some(prune) = chores.prune {
+            turn.prune(prune.ended_before);
+            turn.changes.workers_forgotten = self.shared.workers.forgotten(turn.now());
+        }
         let served = self.offer(&mut turn, entries, &mut done);
         self.store.commit(&mut turn.changes)?;
         self.shared.turns.fetch_add(1, Ordering::Relaxed);
@@ -191,9 +226,10 @@ impl Intake {
     }
 
     /// What a batch needs loaded.
-    fn touches(&self, entries: &[Entry], due: bool, late: bool) -> Touches {
-        let mut touches = Touches { rest_leases: late, ..Touches::default() };
-        if due {
+    fn touches(&self, entries: &[Entry], chores: Chores) -> Touches {
+        let mut touches =
+            Touches { rest_leases: chores.late, prune: chores.prune, ..Touches::default() };
+        if chores.due {
             touches.due = limits::TURN_DUE_MAX;
         }
         for entry in entries {
@@ -268,9 +304,15 @@ impl Intake {
         served
     }
 
-    /// After the commit: what falls due next.
-    fn settle(&mut self, finished: &Finished, due: bool) -> Result<(), StoreError> {
-        if due {
+    /// After the commit: what is done by it, and what falls due next.
+    fn settle(&mut self, finished: &Finished, chores: Chores) -> Result<(), StoreError> {
+        let turn = &finished.turn;
+        self.late = false;
+        self.shared.workers.settle(&turn.changes);
+        if chores.prune.is_some() {
+            self.pruning.done(self.alive_at, &turn.set);
+        }
+        if chores.due {
             self.next_due = match self.store.next_due() {
                 Err(error @ StoreError::Failed(_)) => return Err(error),
                 // Asked again in a moment.
@@ -279,7 +321,7 @@ impl Intake {
             };
             return Ok(());
         }
-        let changed = finished.turn.changes.operations.iter().filter_map(|touched| touched.after.as_ref());
+        let changed = turn.changes.operations.iter().filter_map(|touched| touched.after.as_ref());
         let moments = changed.filter_map(|after| {
             let lease = after.lease().map(crate::operation::Lease::due);
             lease.or_else(|| after.wake_at())

@@ -11,6 +11,7 @@ mod handover;
 mod inbox;
 mod intake;
 mod offer;
+mod pruning;
 pub mod recent;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,6 @@ mod workers;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -32,6 +32,7 @@ use crate::store::credential::Credential;
 use crate::store::{AllTenants, Reader, Store, StoreError, Whose};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, Reply, Submit, Submitted};
 pub use handover::Handed;
+pub use pruning::Retention;
 use handover::Handover;
 pub use inbox::Door;
 use inbox::Inbox;
@@ -73,11 +74,13 @@ pub enum Waiting {
 pub struct Options {
     /// Submits that may wait for the loop.
     pub submits_max: usize,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { submits_max: limits::SUBMIT_LANE_MAX }
+        Self { submits_max: limits::SUBMIT_LANE_MAX, retention: Retention::default() }
     }
 }
 
@@ -90,9 +93,8 @@ impl Tracker {
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let inbox = Arc::new(Inbox::new(options.submits_max));
         let now = reader.now();
-        let seen =
-            reader.workers(AllTenants, Timestamp::from_ticks(now.ticks() - ticks(limits::WORKER_FORGOTTEN)));
-        let workers = workers::Workers::restored(seen.await?);
+        // Those of long ago too, so that their rows can go.
+        let workers = workers::Workers::restored(reader.workers(AllTenants, Timestamp::MIN).await?);
         let shared = Arc::new(Shared { workers, ..Shared::default() });
         let intake = Intake {
             next_due: store.next_due()?,
@@ -102,6 +104,8 @@ impl Tracker {
             shared: shared.clone(),
             claims: claims::Claims::default(),
             alive_at: now,
+            late: false,
+            pruning: pruning::Pruning::new(options.retention, now),
         };
         let thread = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run());
         let thread = thread.map_err(|error| StoreError::Failed(error.to_string()))?;
@@ -264,8 +268,4 @@ fn has_payloads(operation: &Operation) -> bool {
 /// A loop that ended without an answer leaves it unknown what became of an entry.
 fn unknown() -> Denied {
     StoreError::Failed("the intake loop has ended".to_owned()).into()
-}
-
-fn ticks(span: Duration) -> i64 {
-    i64::try_from(span.as_nanos() / 100).unwrap_or(i64::MAX)
 }

@@ -169,12 +169,24 @@ impl Turn {
         }
     }
 
+    /// What is older than may be kept.
+    pub fn prune(&mut self, ended_before: Timestamp) {
+        for seq in std::mem::take(&mut self.set.stale) {
+            // Never refused; one that a command of this turn took up again stays.
+            let _ = self.apply(seq, &Command::Prune { ended_before }, &system());
+        }
+        self.changes.events_pruned = self.set.stale_events;
+    }
+
     /// Takes one operation through one command.
     pub fn apply(&mut self, seq: Seq, command: &Command, actor: &Actor) -> Result<Effect, Refusal> {
         let context = self.context();
         let Some(before) = self.current(seq) else { return Ok(Effect::Nothing) };
         match operation::apply(before, command, context)? {
             Step::Unchanged => return Ok(Effect::Nothing),
+            Step::Pruned => {
+                self.put(seq, None);
+            }
             Step::Touched(after) => {
                 self.put(seq, Some(*after));
             }

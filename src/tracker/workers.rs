@@ -1,15 +1,28 @@
 //! Which workers asked for work lately: so that a waiting operation can say that nobody does.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::limits;
 use crate::operation::{Lane, TenantId, Timestamp, WorkerId};
-use crate::store::turn::WorkerSeen;
+use crate::store::turn::{Changes, WorkerSeen};
+
+type Key = (TenantId, WorkerId);
+
+/// Between two looks for workers that are forgotten.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// The workers of every tenant, by name. The intake loop writes it, readers look.
 #[derive(Debug, Default)]
-pub struct Workers(Mutex<HashMap<(TenantId, WorkerId), Presence>>);
+pub struct Workers(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    workers: HashMap<Key, Presence>,
+    /// When it was last looked through for those that are forgotten.
+    looked: Option<Timestamp>,
+}
 
 #[derive(Debug)]
 struct Presence {
@@ -25,34 +38,62 @@ impl Workers {
             let written = Some(seen.at);
             ((seen.tenant.clone(), seen.worker.clone()), Presence { seen, written })
         });
-        Self(Mutex::new(known.collect()))
+        Self(Mutex::new(Known { workers: known.collect(), looked: None }))
     }
 
-    /// A worker asked for work. Its row, when it is due to be written.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A worker asked for work. Its row, when it is due to be written; that it was is for [`Workers::settle`] to say.
     pub fn saw(&self, seen: WorkerSeen) -> Option<WorkerSeen> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let now = seen.at;
         let key = (seen.tenant.clone(), seen.worker.clone());
-        let is_new = !known.contains_key(&key);
-        let presence = known.entry(key).or_insert_with(|| Presence { seen: seen.clone(), written: None });
-        let moved =
-            presence.seen.queues != seen.queues || presence.seen.operation_types != seen.operation_types;
-        presence.seen = seen;
-        let stale = presence.written.is_none_or(|written| now.since(written) >= limits::WORKER_WRITTEN_EVERY);
-        let row = (moved || stale).then(|| {
-            presence.written = Some(now);
-            presence.seen.clone()
-        });
-        if is_new {
-            known.retain(|_, presence| now.since(presence.seen.at) < limits::WORKER_FORGOTTEN);
+        let presence =
+            known.workers.entry(key).or_insert_with(|| Presence { seen: seen.clone(), written: None });
+        if presence.seen.queues != seen.queues || presence.seen.operation_types != seen.operation_types {
+            presence.written = None;
         }
-        row
+        presence.seen = seen;
+        let due = presence.written.is_none_or(|written| now.since(written) >= limits::WORKER_WRITTEN_EVERY);
+        due.then(|| presence.seen.clone())
+    }
+
+    /// Those that were not seen for so long that their rows can go, looked for once a minute.
+    pub fn forgotten(&self, now: Timestamp) -> Vec<Key> {
+        let mut known = self.known();
+        if known.looked.is_some_and(|looked| now.since(looked) < LOOK_EVERY) {
+            return Vec::new();
+        }
+        let gone = known.workers.iter().filter(|(_, it)| now.since(it.seen.at) >= limits::WORKER_FORGOTTEN);
+        let gone: Vec<Key> = gone.map(|(key, _)| key.clone()).take(limits::PRUNE_WORKERS_MAX).collect();
+        if gone.len() < limits::PRUNE_WORKERS_MAX {
+            known.looked = Some(now);
+        }
+        gone
+    }
+
+    /// A turn is durable: these rows are written, and those gone.
+    pub fn settle(&self, changes: &Changes) {
+        if changes.workers.is_empty() && changes.workers_forgotten.is_empty() {
+            return;
+        }
+        let mut known = self.known();
+        for key in &changes.workers_forgotten {
+            known.workers.remove(key);
+        }
+        for row in &changes.workers {
+            let key = (row.tenant.clone(), row.worker.clone());
+            let presence =
+                known.workers.entry(key).or_insert_with(|| Presence { seen: row.clone(), written: None });
+            presence.written = Some(row.at);
+        }
     }
 
     /// Whether anybody asked for this lane lately.
     pub fn serves(&self, lane: &Lane, now: Timestamp) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.values().any(|Presence { seen, .. }| {
+        self.known().workers.values().any(|Presence { seen, .. }| {
             seen.tenant == lane.tenant
                 && now.since(seen.at) < limits::WORKER_PRESENT
                 && seen.queues.as_ref().is_none_or(|queues| queues.contains(&lane.queue))

@@ -124,7 +124,8 @@ mod alone {
         let scratch = tempfile::tempdir().unwrap();
         let (store, reader) = inside::store(scratch.path());
         let store = Box::new(Slow { store, commit: COMMIT });
-        let server = Inside::start(scratch.path(), store, reader, Options { submits_max: 64 }).await;
+        let options = Options { submits_max: 64, ..Options::default() };
+        let server = Inside::start(scratch.path(), store, reader, options).await;
         let client = &server.client;
 
         let mut made = JoinSet::new();

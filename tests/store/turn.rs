@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use longrun::operation::{
-    self, Actor, Command, Context, EventKind, Operation, Refusal, Seq, Step, Submission, Via,
+    self, Actor, Command, Context, EventKind, Operation, Refusal, Seq, Step, Submission, Timestamp, Via,
 };
 use longrun::store::turn::{Changes, Recorded, Touched, WorkingSet};
 
@@ -59,6 +59,10 @@ impl Turn {
         let before = self.current(seq).expect("the operation is loaded");
         match operation::apply(&before, command, self.context())? {
             Step::Unchanged => Ok(None),
+            Step::Pruned => {
+                self.put(seq, None);
+                Ok(None)
+            }
             Step::Touched(after) => {
                 self.put(seq, Some(*after));
                 Ok(None)
@@ -81,6 +85,18 @@ impl Turn {
             }
         }
         due.len()
+    }
+
+    /// Prunes what was loaded as too old, and tells how many operations that were.
+    pub(crate) fn prune(&mut self, ended_before: Timestamp) -> usize {
+        let stale = std::mem::take(&mut self.set.stale);
+        for seq in &stale {
+            if self.current(*seq).is_some() {
+                self.apply(*seq, &Command::Prune { ended_before }).expect("pruning is never refused");
+            }
+        }
+        self.changes.events_pruned = self.set.stale_events;
+        stale.len()
     }
 
     fn put(&mut self, seq: Seq, after: Option<Operation>) {

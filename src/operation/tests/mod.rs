@@ -72,6 +72,7 @@ fn submission() -> Submission {
 enum Did {
     Changed(EventKind),
     Touched,
+    Pruned,
     Unchanged,
 }
 
@@ -131,6 +132,7 @@ impl Life {
                 Did::Touched
             }
             Step::Unchanged => Did::Unchanged,
+            Step::Pruned => Did::Pruned,
         })
     }
 

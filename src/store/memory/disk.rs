@@ -8,7 +8,7 @@ use crate::limits;
 use crate::operation::{Event, EventKind, Lane, Lease, Operation, Seq, State, TenantId, Timestamp, WorkerId};
 use crate::store::credential::Credential;
 use crate::store::turn::{
-    Changes, CountKey, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
+    Changes, CountKey, Prune, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
 };
 
 /// Everything that a restart finds again.
@@ -31,6 +31,8 @@ pub(super) struct Kept {
     pub(super) last_cursor: i64,
     /// Which history this is: that of a fresh disk.
     pub(super) epoch: u32,
+    /// Of the events up to it some may be pruned.
+    pub(super) pruned_upto: i64,
     /// From when on the open turn lets the leases rest: nobody else sees that before it is durable.
     resting: Option<Timestamp>,
     /// How many operations stand where, kept by each commit's differences alone.
@@ -99,12 +101,21 @@ impl Kept {
             by_claim: HashMap::new(),
             ready: self.ready(&touches.wants),
             due: self.due(now, touches.due),
+            stale: Vec::new(),
+            stale_events: None,
+            more_stale: false,
             new_lanes: touches.lanes.iter().filter(|lane| !self.lanes.contains(*lane)).cloned().collect(),
             lanes_of: HashMap::new(),
         };
         for lane in &set.new_lanes {
             let of_tenant = self.lanes.iter().filter(|known| known.tenant == lane.tenant).count();
             set.lanes_of.insert(lane.tenant.clone(), of_tenant);
+        }
+        if let Some(prune) = &touches.prune {
+            set.stale = self.stale(prune);
+            let events = self.stale_events(prune);
+            set.stale_events = events.last().copied();
+            set.more_stale = set.stale.len() == prune.operations || events.len() == prune.events;
         }
         for (tenant, worker, claim) in &touches.claims {
             let holds = |lease: &Lease| lease.worker == *worker && lease.claim == *claim;
@@ -120,7 +131,8 @@ impl Kept {
         let loaded = (set.by_id.values().chain(set.by_key.values()))
             .chain(set.by_claim.values().flatten())
             .chain(set.ready.iter().flatten())
-            .chain(&set.due);
+            .chain(&set.due)
+            .chain(&set.stale);
         set.operations = loaded.map(|seq| (*seq, self.operations[seq].row.clone())).collect();
         set
     }
@@ -172,6 +184,20 @@ impl Kept {
         wants.iter().map(one).collect()
     }
 
+    /// Those that ended too long ago; of the same moment those that arrived first.
+    fn stale(&self, prune: &Prune) -> Vec<Seq> {
+        let ended = |row: &Arc<Operation>| row.completed().filter(|at| *at < prune.ended_before);
+        let mut stale: Vec<_> = self.rows().filter_map(|row| Some((ended(row)?, row.seq))).collect();
+        stale.sort();
+        stale.into_iter().map(|(_, seq)| seq).take(prune.operations).collect()
+    }
+
+    /// The events that happened too long ago.
+    fn stale_events(&self, prune: &Prune) -> Vec<i64> {
+        let old = self.events.values().take(prune.events).take_while(|event| event.at < prune.events_before);
+        old.map(|event| event.cursor).collect()
+    }
+
     /// Those on which time acts by now: leases first, since somebody's work hangs on them; the longest overdue first.
     fn due(&self, now: Timestamp, limit: usize) -> Vec<Seq> {
         let mut due: Vec<(bool, Timestamp, Seq)> = self
@@ -197,6 +223,10 @@ impl Kept {
         for touched in &changes.operations {
             self.write(touched);
         }
+        if let Some(upto) = changes.events_pruned {
+            self.events.retain(|cursor, _| *cursor > upto);
+            self.pruned_upto = self.pruned_upto.max(upto);
+        }
         for recorded in &changes.events {
             self.record_event(recorded);
             if changes.operations[recorded.touched].after.is_none() {
@@ -206,7 +236,12 @@ impl Kept {
         for attempt in &changes.attempts {
             if let Some(record) = self.operations.get_mut(&attempt.seq) {
                 record.attempts.push(attempt.clone());
+                let oldest = attempt.token.0 - limits::ATTEMPTS_KEPT_MAX;
+                record.attempts.retain(|attempt| attempt.token.0 > oldest);
             }
+        }
+        for forgotten in &changes.workers_forgotten {
+            self.workers.remove(forgotten);
         }
         for worker in &changes.workers {
             self.workers.insert((worker.tenant.clone(), worker.worker.clone()), worker.clone());
@@ -234,7 +269,10 @@ impl Kept {
                 assert_eq!(before.version, record.row.version, "nothing else wrote it since the turn began");
                 match after {
                     Some(after) => record.write(after.clone()),
-                    None => drop(self.operations.remove(&before.seq)),
+                    None => {
+                        self.operations.remove(&before.seq);
+                        self.events.retain(|_, event| event.operation.seq != before.seq);
+                    }
                 }
             }
             (None, None) => {} // It came and went within one turn: only its last event tells of it.

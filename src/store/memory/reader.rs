@@ -56,7 +56,7 @@ impl Reader for MemoryReader {
 
     async fn history(&self) -> Result<History, StoreError> {
         let kept = self.disk.kept();
-        Ok(History { epoch: kept.epoch, whole_after: 0, last: kept.last_cursor })
+        Ok(History { epoch: kept.epoch, whole_after: kept.pruned_upto, last: kept.last_cursor })
     }
 
     async fn events(&self, of: &Whose, after: i64, limit: usize) -> Result<Events, StoreError> {

@@ -13,6 +13,7 @@ const ADD: &str = "INSERT INTO event (cursor, seq, lane, previous, at, kind, via
      status, hold, attempts, token, ready_at, last_action, started, finished, percent, detail, resource_location, \
      outcome, error, cancel_requested, start_at, expires, spec) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
      ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const PRUNE: &str = "DELETE FROM event WHERE cursor <= ?1";
 const FORGET: &str = "DELETE FROM event WHERE cursor = ?1 RETURNING previous";
 
 /// Appends the events of a turn. Of a deleted operation only that it was deleted is kept.
@@ -60,11 +61,19 @@ fn bind(row: &mut Binder<'_, '_>, recorded: &Recorded, lane: LaneId, spec: Optio
     Ok(())
 }
 
-/// Removes the events of an operation, from its last one back to its first.
-pub(super) fn forget(connection: &Connection, last: i64) -> Result<()> {
+/// Removes the events that are older than may be kept.
+pub(super) fn prune(connection: &Connection, changes: &Changes) -> Result<()> {
+    if let Some(upto) = changes.events_pruned {
+        connection.prepare_cached(PRUNE)?.execute([upto])?;
+    }
+    Ok(())
+}
+
+/// Removes the events of an operation, from its last one back to its first, or to one that is pruned.
+pub(super) fn forget(connection: &Connection, last: i64, pruned: i64) -> Result<()> {
     let mut statement = connection.prepare_cached(FORGET)?;
     let mut cursor = last;
-    while cursor > 0 {
+    while cursor > pruned {
         let previous = statement.query_row([cursor], |row| row.get(0)).optional()?;
         cursor = previous.unwrap_or(0);
     }

@@ -47,6 +47,9 @@ impl<'a> Loading<'a> {
             by_claim: HashMap::new(),
             ready: Vec::new(),
             due: Vec::new(),
+            stale: Vec::new(),
+            stale_events: None,
+            more_stale: false,
             new_lanes: HashSet::new(),
             lanes_of: HashMap::new(),
         };
@@ -63,6 +66,9 @@ impl<'a> Loading<'a> {
         self.claimed(touches)?;
         self.wanted(touches)?;
         self.due(touches.due)?;
+        if let Some(prune) = &touches.prune {
+            self.stale(prune)?;
+        }
         self.new_lanes(touches);
         Ok(self.set)
     }

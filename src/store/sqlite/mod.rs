@@ -24,6 +24,7 @@ mod load;
 mod migrate;
 mod open;
 mod payload;
+mod prune;
 mod reader;
 mod record;
 mod registry;
@@ -76,6 +77,8 @@ struct Resident {
     wake: due::Wake,
     next_seq: i64,
     next_cursor: i64,
+    /// Events up to it may be pruned.
+    pruned_upto: i64,
     /// The clock's mark in the file.
     mark: Timestamp,
 }
@@ -94,6 +97,7 @@ impl Resident {
         self.wake.settle(&changes.operations);
         self.next_seq = next_seq(self.next_seq, changes);
         self.next_cursor = next_cursor(self.next_cursor, changes);
+        self.pruned_upto = changes.events_pruned.unwrap_or(self.pruned_upto);
     }
 
     /// The turn was rolled back.
@@ -117,8 +121,12 @@ fn next_cursor(standing: i64, changes: &Changes) -> i64 {
 impl SqliteStore {
     fn write(&mut self, changes: &Changes) -> Result<()> {
         load::open(&self.writer)?;
-        save::write(&self.writer, &mut self.resident.lanes, changes)?;
-        if changes.operations.iter().any(|touched| touched.after.is_none()) {
+        save::write(&self.writer, &mut self.resident, changes)?;
+        if let Some(upto) = changes.events_pruned {
+            Meta::PrunedUpto.set(&self.writer, upto)?;
+        }
+        let gone = changes.operations.iter().any(|touched| touched.after.is_none());
+        if gone || changes.events_pruned.is_some() {
             Meta::NextSeq.set(&self.writer, next_seq(self.resident.next_seq, changes))?;
             Meta::NextCursor.set(&self.writer, next_cursor(self.resident.next_cursor, changes))?;
         }

@@ -197,6 +197,7 @@ fn resume(writer: &mut Connection, time: Arc<dyn TimeSource>) -> Result<(Residen
         wake: due::Wake::default(),
         next_seq: Meta::NextSeq.get(&transaction)?.unwrap_or(1).max(seq),
         next_cursor: Meta::NextCursor.get(&transaction)?.unwrap_or(1).max(cursor),
+        pruned_upto: Meta::PrunedUpto.get(&transaction)?.unwrap_or(0),
         mark: now,
     };
     transaction.commit()?;

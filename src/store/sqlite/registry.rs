@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::columns::{Fields, Prepared};
 use super::error::{Fault, Result};
 use super::{codes, text};
+use crate::limits;
 use crate::operation::{Attempt, LeaseToken, Seq, Timestamp};
 use crate::store::credential::Credential;
 use crate::store::turn::{Changes, Recorded, WorkerSeen};
@@ -55,8 +56,10 @@ const ADD_ATTEMPT: &str = "INSERT INTO attempt (seq, token, worker, started, end
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const ATTEMPTS: &str = "SELECT token, worker, started, ended, outcome, error FROM attempt \
      WHERE seq = ?1 ORDER BY token";
+const FORGET_ATTEMPTS: &str = "DELETE FROM attempt WHERE seq = ?1 AND token <= ?2";
 const PUT_WORKER: &str = "INSERT OR REPLACE INTO worker (tenant, id, queues, operation_types, at) \
      VALUES (?1, ?2, ?3, ?4, ?5)";
+const FORGET_WORKER: &str = "DELETE FROM worker WHERE tenant = ?1 AND id = ?2";
 const WORKERS: &str = "SELECT tenant, id, queues, operation_types, at FROM worker WHERE at >= ?1 \
      ORDER BY tenant, id";
 const PUT_CREDENTIAL: &str = "INSERT OR REPLACE INTO credential \
@@ -74,6 +77,13 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
         row.time(attempt.started)?.time(attempt.ended)?.put(codes::outcome(attempt.outcome))?;
         row.put(attempt.failure.as_ref().map(|failure| text::failure_text(failure)))?;
         row.run()?;
+        let forgotten = attempt.token.0 - limits::ATTEMPTS_KEPT_MAX;
+        if forgotten > 0 {
+            connection.prepare_cached(FORGET_ATTEMPTS)?.execute((attempt.seq.0, forgotten))?;
+        }
+    }
+    for (tenant, worker) in &changes.workers_forgotten {
+        connection.prepare_cached(FORGET_WORKER)?.execute((tenant.as_str(), worker.as_str()))?;
     }
     for worker in &changes.workers {
         connection.prepare_cached(PUT_WORKER)?.execute((

@@ -7,13 +7,13 @@ use rusqlite::Connection;
 use super::columns::{Binder, Prepared};
 use super::error::{Fault, Result};
 use super::lanes::{LaneId, Lanes};
-use super::{codes, counts, events, leases, payload, registry, text};
-use crate::operation::{Operation, Payload, Spec, State};
+use super::{Resident, codes, counts, events, leases, payload, registry, text};
+use crate::operation::{Operation, Payload, Spec, State, Timestamp};
 use crate::store::turn::{Changes, Touched};
 
 /// What may change, in the order in which [`bind_standing`] binds it. Of the columns that stand in an index only those
 /// are set that did change ([`UPDATES`]): SQLite rewrites the index even when the value is the same.
-const STANDING: [&str; 23] = [
+const STANDING: [&str; 22] = [
     "version",
     "cursor",
     "last_action",
@@ -31,15 +31,14 @@ const STANDING: [&str; 23] = [
     "told_count",
     "told_at",
     "outcome",
-    "finished",
     "error",
     "last_error",
     "cancel_requested",
     "resource_location",
     "result",
 ];
-/// The same, in the ready index.
-const PLACE: [&str; 3] = ["status", "hold", "ready_at"];
+/// The same, in the ready index, and in that of what has ended.
+const PLACE: [&str; 4] = ["status", "hold", "ready_at", "finished"];
 /// The same, in the index of the tick.
 const WAKE: [&str; 1] = ["wake_at"];
 /// The last of what may change.
@@ -89,10 +88,12 @@ const DELETE: &str = "DELETE FROM operation WHERE seq = ?1 AND version = ?2";
 const DELETE_ATTEMPTS: &str = "DELETE FROM attempt WHERE seq = ?1";
 
 /// Writes all of it into the open transaction. The events have their cursors.
-pub(super) fn write(connection: &Connection, lanes: &mut Lanes, changes: &Changes) -> Result<()> {
+pub(super) fn write(connection: &Connection, resident: &mut Resident, changes: &Changes) -> Result<()> {
+    let Resident { lanes, pruned_upto, .. } = resident;
     let operations = &changes.operations;
     // What was deleted goes first: its id and key are free again for the same turn's submits.
-    delete(connection, operations)?;
+    events::prune(connection, changes)?;
+    delete(connection, operations, changes.events_pruned.unwrap_or(*pruned_upto))?;
     update(connection, lanes, operations)?;
     insert(connection, lanes, operations)?;
     payload::write(connection, operations)?;
@@ -102,7 +103,8 @@ pub(super) fn write(connection: &Connection, lanes: &mut Lanes, changes: &Change
     registry::write(connection, changes)
 }
 
-fn delete(connection: &Connection, operations: &[Touched]) -> Result<()> {
+/// Takes all that belongs to an operation along; of its events those up to `pruned` are gone already.
+fn delete(connection: &Connection, operations: &[Touched], pruned: i64) -> Result<()> {
     for touched in operations.iter().filter(|touched| touched.after.is_none()) {
         let Some(before) = &touched.before else { continue };
         let seq = before.seq.0;
@@ -110,7 +112,7 @@ fn delete(connection: &Connection, operations: &[Touched]) -> Result<()> {
         guarded(rows, seq)?;
         payload::forget(connection, before.seq)?;
         connection.prepare_cached(DELETE_ATTEMPTS)?.execute([seq])?;
-        events::forget(connection, before.cursor)?;
+        events::forget(connection, before.cursor, pruned)?;
     }
     Ok(())
 }
@@ -134,7 +136,7 @@ fn update(connection: &Connection, lanes: &mut Lanes, operations: &[Touched]) ->
         let mut row = statement.row();
         bind_standing(&mut row, after)?;
         if moved {
-            row.put(place.0)?.put(place.1)?.put(place.2)?;
+            bind_place(&mut row, place)?;
         }
         if woken {
             row.maybe_time(wake)?;
@@ -160,8 +162,8 @@ fn insert(connection: &Connection, lanes: &mut Lanes, operations: &[Touched]) ->
         };
         let mut row = statement.row();
         bind_standing(&mut row, after)?;
-        let (status, hold, ready_at) = place(after);
-        row.put(status)?.put(hold)?.put(ready_at)?.maybe_time(after.wake_at())?;
+        bind_place(&mut row, place(after))?;
+        row.maybe_time(after.wake_at())?;
         bind_spec(&mut row, after, lane)?;
         row.run()?;
         if let Some(rank) = after.rank() {
@@ -171,13 +173,21 @@ fn insert(connection: &Connection, lanes: &mut Lanes, operations: &[Touched]) ->
     Ok(())
 }
 
-/// The columns of the ready index that may change.
-fn place(operation: &Operation) -> (i64, i64, Option<i64>) {
+/// The columns of [`PLACE`].
+type Place = (i64, i64, Option<i64>, Option<i64>);
+
+fn place(operation: &Operation) -> Place {
     let (hold, ready_at) = match operation.state {
         State::Waiting { hold, ready_at } => (hold, Some(ready_at.ticks())),
         _ => (None, None),
     };
-    (codes::status(operation.status()), codes::hold(hold), ready_at)
+    let finished = operation.completed().map(Timestamp::ticks);
+    (codes::status(operation.status()), codes::hold(hold), ready_at, finished)
+}
+
+fn bind_place(row: &mut Binder<'_, '_>, (status, hold, ready_at, finished): Place) -> Result<()> {
+    row.put(status)?.put(hold)?.put(ready_at)?.put(finished)?;
+    Ok(())
 }
 
 fn bind_standing(row: &mut Binder<'_, '_>, after: &Operation) -> Result<()> {
@@ -193,7 +203,7 @@ fn bind_standing(row: &mut Binder<'_, '_>, after: &Operation) -> Result<()> {
     row.maybe_time(after.started)?.maybe_time(after.start_at)?.maybe_time(after.expires)?;
     row.put(after.progress.percent)?.put(after.progress.detail.as_deref())?;
     row.put(told.map(|(count, _)| count))?.maybe_time(told.map(|(_, at)| at))?;
-    row.put(outcome)?.maybe_time(after.completed())?;
+    row.put(outcome)?;
     row.put(error.map(|error| text::failure_text(error)))?;
     row.put(after.last_failure.as_ref().map(|failure| text::failure_text(failure)))?;
     row.put(after.cancel_requested.then_some(1))?.put(after.resource_location().map(|url| &**url))?;

@@ -99,7 +99,7 @@ pub(super) fn advance(set: &WorkingSet, changes: &mut Changes, seq: Seq, command
             (*operation, Some(event))
         }
         Step::Touched(operation) => (*operation, None),
-        Step::Unchanged => return,
+        Step::Unchanged | Step::Pruned => return,
     };
     let touched = changes.operations.len();
     let cursor = before.cursor;
