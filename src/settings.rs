@@ -276,7 +276,8 @@ fn retention(retain: Option<Span>, events: Option<Span>) -> Result<(Duration, Du
     let spell = humantime::format_duration;
     let retain = retain.map_or(limits::RETAIN_DEFAULT, |span| span.0);
     if !(limits::RETAIN_MIN..=limits::RETAIN_MAX).contains(&retain) {
-        let message = "at least 24h, so that what is repeated within a day makes nothing twice, and at most 10 years";
+        let message =
+            "at least 24h, so that what is repeated within a day makes nothing twice, and at most 10 years";
         return Err(value("retain", &message));
     }
     let events = events.map_or(limits::RETAIN_EVENTS_DEFAULT.min(retain), |span| span.0);

@@ -224,7 +224,9 @@ fn less_than_a_day_of_operations_is_refused_and_so_are_events_without_theirs() {
     for refused in ["--retain=23h59m", "--retain=0s", "--retain=10000000d"] {
         assert!(kept(&[refused]).unwrap_err().starts_with("retain: at least 24h"), "{refused}");
     }
-    for refused in [&["--retain-events=8d"][..], &["--retain-events=59m"], &["--retain=2d", "--retain-events=3d"]] {
+    for refused in
+        [&["--retain-events=8d"][..], &["--retain-events=59m"], &["--retain=2d", "--retain-events=3d"]]
+    {
         assert!(kept(refused).unwrap_err().starts_with("retain-events: from 1h to the "), "{refused:?}");
     }
     assert!(flags(&["--retain=soon"]).is_err());

@@ -227,8 +227,7 @@ impl Intake {
 
     /// What a batch needs loaded.
     fn touches(&self, entries: &[Entry], chores: Chores) -> Touches {
-        let mut touches =
-            Touches { rest_leases: chores.late, prune: chores.prune, ..Touches::default() };
+        let mut touches = Touches { rest_leases: chores.late, prune: chores.prune, ..Touches::default() };
         if chores.due {
             touches.due = limits::TURN_DUE_MAX;
         }

@@ -32,11 +32,11 @@ use crate::store::credential::Credential;
 use crate::store::{AllTenants, Reader, Store, StoreError, Whose};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, Reply, Submit, Submitted};
 pub use handover::Handed;
-pub use pruning::Retention;
 use handover::Handover;
 pub use inbox::Door;
 use inbox::Inbox;
 use intake::{Intake, Shared};
+pub use pruning::Retention;
 pub use watch::Follow;
 pub use watcher::Watcher;
 

@@ -93,7 +93,10 @@ fn budget(entries: &[Entry]) -> (usize, usize) {
         }
     }
     let more = |added: usize| added + added / 4 + 8;
-    (more(submits).min(limits::PRUNE_OPERATIONS_MAX * 4), more(2 * submits + others).min(limits::PRUNE_EVENTS_MAX * 2))
+    (
+        more(submits).min(limits::PRUNE_OPERATIONS_MAX * 4),
+        more(2 * submits + others).min(limits::PRUNE_EVENTS_MAX * 2),
+    )
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use longrun::store::clock::{Manual, TimeSource};
 use longrun::store::memory::MemoryDisk;
 use longrun::store::query::{Listing, Page, Query};
 use longrun::store::sqlite;
-use longrun::store::turn::{Changes, Touches};
+use longrun::store::turn::{Changes, Prune, Touches};
 use longrun::store::{History, Payloads, QueueDepth, Reader, Store, StoreError, Whose};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -164,6 +164,17 @@ impl World {
         let due = turn.tick();
         self.commit(turn);
         due
+    }
+
+    /// One step of pruning what ended, and what happened, more than so many seconds ago; how many operations went, and
+    /// whether there may be more.
+    pub(crate) fn prune(&mut self, seconds: u64, step: usize) -> (usize, bool) {
+        let before = self.now().minus(Duration::from_secs(seconds));
+        let prune = Prune { ended_before: before, operations: step, events_before: before, events: step };
+        let mut turn = self.begin(&Touches { prune: Some(prune), ..Touches::default() });
+        let (more, gone) = (turn.set.more_stale, turn.prune(before));
+        self.commit(turn);
+        (gone, more)
     }
 
     pub(crate) fn next_due(&mut self) -> Option<Timestamp> {

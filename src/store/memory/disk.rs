@@ -267,12 +267,11 @@ impl Kept {
             (Some(before), after) => {
                 let record = kept.expect("what a turn changes was there when it began");
                 assert_eq!(before.version, record.row.version, "nothing else wrote it since the turn began");
-                match after {
-                    Some(after) => record.write(after.clone()),
-                    None => {
-                        self.operations.remove(&before.seq);
-                        self.events.retain(|_, event| event.operation.seq != before.seq);
-                    }
+                if let Some(after) = after {
+                    record.write(after.clone());
+                } else {
+                    self.operations.remove(&before.seq);
+                    self.events.retain(|_, event| event.operation.seq != before.seq);
                 }
             }
             (None, None) => {} // It came and went within one turn: only its last event tells of it.

@@ -20,6 +20,7 @@ mod leases;
 mod listing;
 mod loading;
 mod payloads;
+mod pruning;
 mod ready;
 mod registry;
 mod restart;

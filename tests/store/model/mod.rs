@@ -67,18 +67,21 @@ proptest! {
 #[test]
 fn the_random_turns_meet_every_kind_of_event_and_fate() {
     let mut runner = TestRunner::deterministic();
-    let (mut kinds, mut fates, mut restarts) = (HashSet::new(), 0, 0);
+    let (mut kinds, mut fates, mut restarts, mut pruned) = (HashSet::new(), 0, 0, 0);
     for _ in 0..CASES {
         let plans = lives().new_tree(&mut runner).expect("a life").current();
         let mut world = World::memory();
         for plan in &plans {
-            kinds.extend(play(&mut world, plan).events);
+            let seen = play(&mut world, plan);
+            kinds.extend(seen.events);
+            pruned += seen.pruned;
             fates += usize::from(plan.fate != Fate::Committed);
             restarts += usize::from(matches!(plan.fate, Fate::Restarted | Fate::Crashed));
         }
     }
     let missing: Vec<EventKind> = EventKind::ALL.into_iter().filter(|kind| !kinds.contains(kind)).collect();
     assert!(missing.is_empty(), "no life had {missing:?}");
+    assert!(pruned > 50, "{pruned} operations were pruned");
     assert!(
         fates > 100 && restarts > 50,
         "{fates} turns were not simply committed, {restarts} met a restart"

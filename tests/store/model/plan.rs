@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use longrun::operation::{
     Command, Failure, LeaseToken, Opening, Operation, Patch, Payload, Progress, Report, ReportKind,
-    RetryPolicy, Status, Submission,
+    RetryPolicy, Status, Submission, Timestamp,
 };
-use longrun::store::turn::{Touches, Want};
+use longrun::store::turn::{Prune, Touches, Want};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -29,12 +29,31 @@ pub(super) struct Plan {
     pub(super) millis: u64,
     pub(super) rest_leases: bool,
     pub(super) due: usize,
+    pub(super) prunes: Option<Prunes>,
     pub(super) acts: Vec<Act>,
     pub(super) asks: Vec<Ask>,
     pub(super) jitter: f64,
     pub(super) fate: Fate,
     /// From where the history is read, and how much of it.
     pub(super) history: (i64, usize),
+}
+
+/// For how long what is over is kept, and how much of it goes at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prunes {
+    pub(super) operations: (u64, usize),
+    pub(super) events: (u64, usize),
+}
+
+impl Prunes {
+    pub(super) fn at(self, now: Timestamp) -> Prune {
+        Prune {
+            ended_before: now.minus(Duration::from_millis(self.operations.0)),
+            operations: self.operations.1,
+            events_before: now.minus(Duration::from_millis(self.events.0)),
+            events: self.events.1,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +103,10 @@ pub(super) struct Ask {
 }
 
 impl Plan {
-    pub(super) fn touches(&self) -> Touches {
-        let mut touches = Touches { due: self.due, rest_leases: self.rest_leases, ..Touches::default() };
+    pub(super) fn touches(&self, now: Timestamp) -> Touches {
+        let prune = self.prunes.map(|prunes| prunes.at(now));
+        let (due, rest_leases) = (self.due, self.rest_leases);
+        let mut touches = Touches { due, rest_leases, prune, ..Touches::default() };
         for act in &self.acts {
             match act {
                 Act::Submit(submission) => {
@@ -120,12 +141,16 @@ fn plans() -> impl Strategy<Value = Plan> {
         1 => Just(Fate::Restarted),
         1 => Just(Fate::Crashed),
     ];
-    let touches = (millis, prop::bool::weighted(0.15), due, vec(acts(), 0..7), vec(asks(), 0..4));
+    let kept = || (prop_oneof![1 => Just(0_u64), 3 => 1_u64..30_000], 0_usize..6);
+    let prunes = (kept(), kept()).prop_map(|(operations, events)| Prunes { operations, events });
+    let prunes = option::weighted(0.25, prunes);
+    let touches = (millis, prop::bool::weighted(0.15), (due, prunes), vec(acts(), 0..7), vec(asks(), 0..4));
     (touches, 0.0..1.0_f64, fate, (0_i64..60, 0_usize..8)).prop_map(
-        |((millis, rest_leases, due, acts, asks), jitter, fate, history)| Plan {
+        |((millis, rest_leases, (due, prunes), acts, asks), jitter, fate, history)| Plan {
             millis,
             rest_leases,
             due,
+            prunes,
             acts,
             asks,
             jitter,

@@ -17,6 +17,8 @@ use crate::store::world::World;
 pub(super) struct Seen {
     pub(super) text: String,
     pub(super) events: Vec<EventKind>,
+    /// Operations that the turn pruned, whatever became of it.
+    pub(super) pruned: usize,
 }
 
 impl Seen {
@@ -33,7 +35,8 @@ impl Seen {
 pub(super) fn play(world: &mut World, plan: &Plan) -> Seen {
     let mut seen = Seen::default();
     world.pass(Duration::from_millis(plan.millis));
-    let mut turn = world.begin(&plan.touches());
+    let now = world.now();
+    let mut turn = world.begin(&plan.touches(now));
     turn.jitter = plan.jitter;
     note_set(&mut seen, &turn.set);
     for act in &plan.acts {
@@ -57,6 +60,10 @@ pub(super) fn play(world: &mut World, plan: &Plan) -> Seen {
                 at: turn.set.now,
             });
         }
+    }
+    if let Some(prunes) = plan.prunes {
+        seen.pruned = turn.prune(prunes.at(now).ended_before);
+        seen.line("pruned", (seen.pruned, turn.changes.events_pruned));
     }
     match plan.fate {
         Fate::Committed => note_changes(&mut seen, &world.commit(turn)),
@@ -128,6 +135,7 @@ fn note_set(seen: &mut Seen, set: &WorkingSet) {
     seen.line("by claim", by_claim);
     seen.line("ready", &set.ready);
     seen.line("due", &set.due);
+    seen.line("stale", (&set.stale, set.stale_events, set.more_stale));
     let mut loaded: Vec<_> = set.operations.iter().collect();
     loaded.sort_by_key(|(seq, _)| **seq);
     for (seq, operation) in loaded {
