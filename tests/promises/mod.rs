@@ -10,5 +10,6 @@ mod overload;
 mod programs;
 mod read_your_writes;
 mod reports;
+mod retention;
 mod synced;
 mod watch;
