@@ -47,6 +47,23 @@ pub struct Prune {
     pub events: usize,
 }
 
+/// What stays when a step of pruning is done and will be the next to go; none: there is nothing of the kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Oldest {
+    /// When the operation ended.
+    pub ended: Option<Timestamp>,
+    /// When the event happened.
+    pub happened: Option<Timestamp>,
+}
+
+impl Oldest {
+    /// Whether that is too old as well: there was more than the step takes.
+    pub fn is_stale(&self, prune: &Prune) -> bool {
+        self.ended.is_some_and(|ended| ended < prune.ended_before)
+            || self.happened.is_some_and(|happened| happened < prune.events_before)
+    }
+}
+
 /// What one claim asks for.
 #[derive(Debug, Clone)]
 pub struct Want {
@@ -92,8 +109,8 @@ pub struct WorkingSet {
     pub stale: Vec<Seq>,
     /// All events up to this cursor happened too long ago.
     pub stale_events: Option<i64>,
-    /// There may be more of either than this turn takes.
-    pub more_stale: bool,
+    /// What is the oldest of its kind after those.
+    pub oldest: Oldest,
     /// Of the lanes named, those in which no operation ever was.
     pub new_lanes: HashSet<Arc<Lane>>,
     /// How many lanes the tenants of those have.

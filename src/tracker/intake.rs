@@ -118,7 +118,7 @@ impl Intake {
     /// When there is something to do even if nothing comes.
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
-        if self.pruning.is_behind() {
+        if self.pruning.is_due(self.alive_at, self.reader.clock()) {
             return now;
         }
         let pulse = now + PULSE;
@@ -308,8 +308,8 @@ impl Intake {
         let turn = &finished.turn;
         self.late = false;
         self.shared.workers.settle(&turn.changes);
-        if chores.prune.is_some() {
-            self.pruning.done(self.alive_at, &turn.set);
+        if let Some(prune) = &chores.prune {
+            self.pruning.done(self.alive_at, prune, turn);
         }
         if chores.due {
             self.next_due = match self.store.next_due() {

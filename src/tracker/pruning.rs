@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::entry::Entry;
+use super::turn::Turn;
 use crate::limits;
 use crate::operation::{Command, Timestamp};
 use crate::store::clock::ClockState;
-use crate::store::turn::{Prune, WorkingSet};
+use crate::store::turn::Prune;
 
 /// How long ended operations and events are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +25,10 @@ impl Default for Retention {
     }
 }
 
-/// Between two looks for what has become too old, once nothing was.
+/// Between two looks for what has become too old, at least: each finds what a second has made so.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The same, at most: workers are forgotten, too.
+const LOOK_AT_LEAST_EVERY: Duration = limits::WORKER_FORGOTTEN;
 /// After a turn that the store refused.
 const REST: Duration = Duration::from_secs(10);
 
@@ -35,24 +38,21 @@ pub(super) struct Pruning {
     retention: Retention,
     /// No look before this.
     next: Timestamp,
-    /// The last look found more than its turn could take.
-    behind: bool,
 }
 
 impl Pruning {
     pub(super) fn new(retention: Retention, now: Timestamp) -> Self {
-        Self { retention, next: now, behind: false }
+        Self { retention, next: now }
     }
 
-    /// Whether the loop has something to prune as soon as it has nothing else to do.
-    pub(super) fn is_behind(&self) -> bool {
-        self.behind
+    /// Whether there may be something to prune. Not while the clock is in doubt: a wrong one must not delete the history.
+    pub(super) fn is_due(&self, now: Timestamp, clock: ClockState) -> bool {
+        now >= self.next && clock == ClockState::Following
     }
 
-    /// What a turn with these entries prunes. Nothing while the clock is in doubt: one that is wrong must not delete the
-    /// history.
+    /// What a turn with these entries prunes.
     pub(super) fn step(&self, now: Timestamp, clock: ClockState, entries: &[Entry]) -> Option<Prune> {
-        if now < self.next || clock != ClockState::Following {
+        if !self.is_due(now, clock) {
             return None;
         }
         let (operations, events) = budget(entries);
@@ -64,15 +64,21 @@ impl Pruning {
         })
     }
 
-    /// A step is durable.
-    pub(super) fn done(&mut self, now: Timestamp, set: &WorkingSet) {
-        self.behind = set.more_stale;
-        self.next = if self.behind { now } else { now.plus(LOOK_EVERY) };
+    /// A step is durable: on at once where there was more than it takes, else when the next thing becomes too old.
+    pub(super) fn done(&mut self, now: Timestamp, prune: &Prune, turn: &Turn) {
+        let oldest = turn.set.oldest;
+        let more_workers = turn.changes.workers_forgotten.len() >= limits::PRUNE_WORKERS_MAX;
+        if oldest.is_stale(prune) || more_workers {
+            self.next = now;
+            return;
+        }
+        let operation = oldest.ended.unwrap_or(now).plus(self.retention.operations);
+        let event = oldest.happened.unwrap_or(now).plus(self.retention.events);
+        self.next = operation.min(event).clamp(now.plus(LOOK_EVERY), now.plus(LOOK_AT_LEAST_EVERY));
     }
 
     /// The store refused a turn: not again at once.
     pub(super) fn put_off(&mut self, now: Timestamp) {
-        self.behind = false;
         self.next = now.plus(REST);
     }
 }

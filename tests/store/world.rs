@@ -172,7 +172,7 @@ impl World {
         let before = self.now().minus(Duration::from_secs(seconds));
         let prune = Prune { ended_before: before, operations: step, events_before: before, events: step };
         let mut turn = self.begin(&Touches { prune: Some(prune), ..Touches::default() });
-        let (more, gone) = (turn.set.more_stale, turn.prune(before));
+        let (more, gone) = (turn.set.oldest.is_stale(&prune), turn.prune(before));
         self.commit(turn);
         (gone, more)
     }

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::operation::{Event, EventKind, Lane, Lease, Operation, Seq, State, TenantId, Timestamp, WorkerId};
 use crate::store::credential::Credential;
 use crate::store::turn::{
-    Changes, CountKey, Prune, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
+    Changes, CountKey, Oldest, Prune, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
 };
 
 /// Everything that a restart finds again.
@@ -103,7 +103,7 @@ impl Kept {
             due: self.due(now, touches.due),
             stale: Vec::new(),
             stale_events: None,
-            more_stale: false,
+            oldest: Oldest::default(),
             new_lanes: touches.lanes.iter().filter(|lane| !self.lanes.contains(*lane)).cloned().collect(),
             lanes_of: HashMap::new(),
         };
@@ -112,10 +112,7 @@ impl Kept {
             set.lanes_of.insert(lane.tenant.clone(), of_tenant);
         }
         if let Some(prune) = &touches.prune {
-            set.stale = self.stale(prune);
-            let events = self.stale_events(prune);
-            set.stale_events = events.last().copied();
-            set.more_stale = set.stale.len() == prune.operations || events.len() == prune.events;
+            self.find_stale(prune, &mut set);
         }
         for (tenant, worker, claim) in &touches.claims {
             let holds = |lease: &Lease| lease.worker == *worker && lease.claim == *claim;
@@ -184,18 +181,18 @@ impl Kept {
         wants.iter().map(one).collect()
     }
 
-    /// Those that ended too long ago; of the same moment those that arrived first.
-    fn stale(&self, prune: &Prune) -> Vec<Seq> {
-        let ended = |row: &Arc<Operation>| row.completed().filter(|at| *at < prune.ended_before);
-        let mut stale: Vec<_> = self.rows().filter_map(|row| Some((ended(row)?, row.seq))).collect();
-        stale.sort();
-        stale.into_iter().map(|(_, seq)| seq).take(prune.operations).collect()
-    }
-
-    /// The events that happened too long ago.
-    fn stale_events(&self, prune: &Prune) -> Vec<i64> {
-        let old = self.events.values().take(prune.events).take_while(|event| event.at < prune.events_before);
-        old.map(|event| event.cursor).collect()
+    /// What is too old, and what is the oldest after that. Of the same moment those go first that arrived first.
+    fn find_stale(&self, prune: &Prune, set: &mut WorkingSet) {
+        let mut ended: Vec<_> = self.rows().filter_map(|row| Some((row.completed()?, row.seq))).collect();
+        ended.sort();
+        let stale = ended.iter().take(prune.operations).take_while(|(at, _)| *at < prune.ended_before);
+        set.stale = stale.map(|(_, seq)| *seq).collect();
+        set.oldest.ended = ended.get(set.stale.len()).map(|(at, _)| *at);
+        let events = self.events.values();
+        let stale = events.clone().take(prune.events).take_while(|event| event.at < prune.events_before);
+        let cursors: Vec<i64> = stale.map(|event| event.cursor).collect();
+        set.stale_events = cursors.last().copied();
+        set.oldest.happened = events.clone().nth(cursors.len()).map(|event| event.at);
     }
 
     /// Those on which time acts by now: leases first, since somebody's work hangs on them; the longest overdue first.

@@ -11,7 +11,7 @@ use super::columns::Fields;
 use super::error::Result;
 use super::row;
 use crate::operation::{Operation, Seq, Timestamp};
-use crate::store::turn::{Touches, WorkingSet};
+use crate::store::turn::{Oldest, Touches, WorkingSet};
 
 static BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::OPERATION));
@@ -49,7 +49,7 @@ impl<'a> Loading<'a> {
             due: Vec::new(),
             stale: Vec::new(),
             stale_events: None,
-            more_stale: false,
+            oldest: Oldest::default(),
             new_lanes: HashSet::new(),
             lanes_of: HashMap::new(),
         };

@@ -135,7 +135,7 @@ fn note_set(seen: &mut Seen, set: &WorkingSet) {
     seen.line("by claim", by_claim);
     seen.line("ready", &set.ready);
     seen.line("due", &set.due);
-    seen.line("stale", (&set.stale, set.stale_events, set.more_stale));
+    seen.line("stale", (&set.stale, set.stale_events, set.oldest));
     let mut loaded: Vec<_> = set.operations.iter().collect();
     loaded.sort_by_key(|(seq, _)| **seq);
     for (seq, operation) in loaded {
