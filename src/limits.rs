@@ -165,6 +165,8 @@ pub const CONNECTION_IDLE: Duration = Duration::from_secs(75);
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Open connections of one listener: each costs some KiB and one of the process's files.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Files that the process asks the system for: all connections, and some for data and programs.
+pub const FILES_MAX: u64 = 16 << 10;
 /// Requests at once on one HTTP/2 connection.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
 /// HTTP/2 streams that a client reset before they were accepted ("rapid reset"); beyond it the connection ends.

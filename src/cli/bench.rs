@@ -1,6 +1,7 @@
 //! `longrun bench`.
 
 use super::exit::{Exit, Failure};
+use super::files;
 use crate::bench;
 
 /// Measure this machine's speed
@@ -15,6 +16,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn run(self, json: bool) -> Result<Exit, Failure> {
+        files::ask_for_enough();
         let failed = |message: String| Failure::new(Exit::Failed, message);
         // Clients take one core at most; what is measured may have all of them.
         let mut runtime = if self.arguments.serves() {

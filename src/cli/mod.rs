@@ -10,6 +10,7 @@ mod connection;
 mod exit;
 #[cfg(test)]
 mod fake;
+mod files;
 mod get;
 mod guard;
 mod health;

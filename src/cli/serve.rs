@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, Failure};
+use super::files;
 use crate::server;
 use crate::settings::{Given, LogFormat, Settings};
 
@@ -22,6 +23,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let settings = self.given.settle().map_err(|error| Failure::usage(error.to_string()))?;
         log(&settings)?;
+        files::ask_for_enough();
         let failed = |message: String| Failure::new(Exit::Failed, message);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failed(format!("cannot begin: {error}")))?;

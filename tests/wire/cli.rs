@@ -1,8 +1,8 @@
 //! The binary as its users call it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::AsyncBufReadExt;
 
 use super::{Ended, NOBODY, OPERATIONS, claim, longrun, quiet, run, token};
-use crate::support::{Client, Server, until};
+use crate::support::server::LONGRUN;
+use crate::support::{Client, PATIENCE, Server, until};
 
 /// A client's subcommand against a server.
 fn ask(server: &Server, arguments: &[&str]) -> Ended {
@@ -277,4 +279,36 @@ fn a_fresh_server_says_where_it_is_and_the_line_to_try_works() {
         .unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     assert!(text.starts_with("HTTP/1.1 201"), "{text}");
+}
+
+#[tokio::test]
+async fn a_system_that_grants_few_files_unasked_is_asked_for_more() {
+    let scratch = tempfile::tempdir().unwrap();
+    let script =
+        "ulimit -S -n 40; exec \"$0\" serve --listen 127.0.0.1:0 --workers 0 --log warn --data \"$1\"";
+    let mut server = tokio::process::Command::new("sh")
+        .args(["-c", script, LONGRUN])
+        .arg(scratch.path().join("data"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::BufReader::new(server.stdout.take().unwrap()).lines();
+    let address = loop {
+        let line = lines.next_line().await.unwrap().expect("it says where it listens");
+        if let Some((_, address)) = line.split_once("http://") {
+            break address.split_whitespace().next().unwrap().to_owned();
+        }
+    };
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        held.push(stream);
+    }
+    server.kill().await.unwrap();
 }
