@@ -6,8 +6,9 @@ use std::process::{Command, Output, Stdio};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{OPERATIONS, quiet};
-use crate::support::Server;
+use super::OPERATIONS;
+use crate::support::server::LONGRUN;
+use crate::support::{Server, until};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
 
@@ -69,4 +70,41 @@ async fn the_page_asks_for_what_the_server_has_and_knows_every_event_of_it() {
         assert!(kinds.contains(&event.event), "{} is not shown", event.event);
         assert!(page.contains("operation.status") && event.data["status"].is_string());
     }
+}
+
+/// The lines that a reader types, in order.
+fn typed(readme: &str) -> String {
+    let blocks = readme.split("```sh\n").skip(1);
+    blocks.map(|rest| rest.split_once("```").expect("each block ends").0).collect()
+}
+
+#[tokio::test]
+async fn a_folder_of_pictures_becomes_thumbnails_and_the_broken_one_too_once_it_is_mended() {
+    let story = Path::new(EXAMPLES).join("thumbnails/README.md");
+    let story = typed(&std::fs::read_to_string(story).unwrap());
+    let binaries = Path::new(LONGRUN).parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--example", "thumbnails", "--target-dir"]).arg(binaries.parent().unwrap());
+    let built = tokio::task::spawn_blocking(move || cargo.output().unwrap()).await.unwrap();
+    assert!(built.status.success(), "{built:?}");
+    let program = binaries.join("examples/thumbnails");
+    let server = Server::start(&[&format!("--program=thumbnail={}", program.display())]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = format!("{}:{}:/usr/bin:/bin", binaries.display(), binaries.join("examples").display());
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &story]).current_dir(directory.path()).stdin(Stdio::null());
+    shell.env("PATH", path).env("LONGRUN_SERVER", &server.url).env_remove("LONGRUN_TOKEN");
+    let told = tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.success(), "{told:?}");
+    assert!(said.contains("ended with 1"), "the broken one fails: {said}");
+    assert!(said.lines().any(|line| line == "picture-07.png"), "it is made once it is mended: {said}");
+    // Those that nobody waited for may still be under way.
+    let folder = directory.path().join("thumbnails");
+    until("twenty thumbnails", async || {
+        let made = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let whole = made.filter(|path| path.extension().is_some_and(|end| end == "png")).count();
+        (whole == 20).then_some(())
+    })
+    .await;
 }

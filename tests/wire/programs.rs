@@ -290,3 +290,38 @@ fn the_guard_is_not_for_people() {
     assert_eq!((ended.code, ended.err.lines().count()), (Some(2), 1), "{ended:?}");
     assert!(!run(longrun(&["help"])).out.contains("guard"), "nor is it listed");
 }
+
+#[tokio::test]
+async fn the_program_of_the_documentation_goes_on_where_it_stopped() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/programs.md")).unwrap();
+    let (_, rest) = docs.split_once("```sh\n#!/bin/sh\n").unwrap();
+    let (body, _) = rest.split_once("```").unwrap();
+    let programs = Programs::new(&[("count-lines", body)]);
+    let server = programs.serve(&[]);
+    let client = server.client();
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("a", "1\n2\n"), ("b", "3\n")] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    // Nobody can read a link to nowhere, not even root.
+    let last = directory.path().join("c");
+    std::os::unix::fs::symlink("nowhere", &last).unwrap();
+    let retry = json!({ "initialDelaySeconds": 0 });
+    let body = json!({ "operationType": "count-lines", "input": directory.path(), "maxAttempts": 1, "retry": retry });
+    let id = client.submit(&body).await;
+    let failed_first = ended(&client, &id).await;
+    failed(&failed_first, "exitCode", "exit status 75");
+    assert_eq!(failed_first["percentComplete"], 66);
+    std::fs::remove_file(&last).unwrap();
+    std::fs::write(&last, "4\n").unwrap();
+    // What is counted already is not looked at again.
+    std::fs::write(directory.path().join("a"), "").unwrap();
+    let retried = client.post(&below(&id, "retry"), &json!({})).await;
+    assert_eq!(retried.status, http::StatusCode::OK, "{}", retried.text());
+    let operation = ended(&client, &id).await;
+    assert_eq!(
+        (&operation["status"], &operation["result"]),
+        (&json!("Completed"), &json!({ "files": 3, "lines": 4 }))
+    );
+    failed(&carried_out(&client, "count-lines", json!("/nowhere")).await, "exitCode", "exit status 65");
+}

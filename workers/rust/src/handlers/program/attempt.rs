@@ -19,6 +19,7 @@ use super::stderr::{Line, Stderr};
 use super::stdout::Stdout;
 use super::{Program, verdict};
 use crate::handler::{Context, HandlerError, Success};
+use crate::wire::Json;
 
 /// How long what the guard has written may take to arrive once it has ended. Elsewhere than on Linux a process that
 /// escaped may hold a pipe open for ever.
@@ -73,8 +74,8 @@ impl Attempt {
         let (answers, mut orders) = UnixStream::from_std(ours)?.into_split();
         let operation = context.operation();
         let parcel = Parcel {
-            input: operation.input.as_ref().map(|json| json.get().as_bytes().to_vec()).unwrap_or_default(),
-            checkpoint: operation.checkpoint.as_ref().map(|json| json.get().as_bytes().to_vec()),
+            input: operation.input.as_ref().map(line).unwrap_or_default(),
+            checkpoint: operation.checkpoint.as_ref().map(line),
         };
         orders.write_all(&parcel.bytes()).await?;
         let (stdout, stderr) = (Pipe::of(guard.stdout.take())?, Pipe::of(guard.stderr.take())?);
@@ -208,6 +209,11 @@ fn command(program: &Program, context: &Context) -> io::Result<Command> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     Ok(command)
+}
+
+/// JSON as a program reads it: a shell's `read` takes what ends as a line does.
+fn line(json: &Json) -> Vec<u8> {
+    format!("{}\n", json.get()).into_bytes()
 }
 
 /// Waits until the program is to end.
