@@ -135,17 +135,20 @@ async fn a_guard_that_is_killed_takes_its_program_along() {
     let client = server.client();
     let id = submit(&client, json!({})).await;
     begun(&programs, 1).await;
-    let program = programs.numbers(&id)[1];
-    kill(programs.numbers("guard")[0]);
+    let [session, program] = programs.numbers(&id)[..] else { panic!("two were noted") };
+    signal("KILL", &[programs.numbers("guard")[0]]);
     begun(&programs, 2).await;
     assert!(!lives(program));
+    // A session of its own is what only the guard could have ended; the documentation says so.
+    signal("KILL", &[session]);
     go(&programs);
     assert_eq!(ended(&client, &id).await["result"], 2);
 }
 
-fn kill(pid: u32) {
-    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
-    assert!(killed.unwrap().success(), "kill -9 {pid}");
+fn signal(name: &str, processes: &[u32]) {
+    let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
+    let sent = std::process::Command::new("kill").arg(format!("-{name}")).args(&processes).status();
+    assert!(sent.unwrap().success(), "kill -{name} {processes:?}");
 }
 
 mod alone {
@@ -188,14 +191,15 @@ mod alone {
         let mut server = programs.serve(&[]);
         let id = submit(&server.client(), json!({})).await;
         begun(&programs, 1).await;
-        let both = [server.pid(), programs.numbers("guard")[0]].map(|pid| pid.to_string());
-        let killed = std::process::Command::new("kill").arg("-9").args(&both).status();
-        assert!(killed.unwrap().success());
+        let guard = programs.numbers("guard")[0];
+        // It shall not see the server's end before its own.
+        signal("STOP", &[guard]);
+        signal("KILL", &[server.pid(), guard]);
         let [orphan, program] = programs.numbers(&id)[..] else { panic!("two were noted") };
         until("its end", || std::future::ready((!lives(program)).then_some(()))).await;
         server.wait();
         // Its own children are what nobody is left to end; the documentation says so.
-        kill(orphan);
+        signal("KILL", &[orphan]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
