@@ -7,6 +7,7 @@ mod creates;
 mod disk;
 mod generate;
 mod lifecycles;
+mod lists;
 mod load;
 mod memory;
 mod polls;
@@ -78,6 +79,12 @@ enum Figure {
         #[arg(long, default_value_t = 1_000_000)]
         operations: usize,
     },
+    /// The cost of a page of a list, by question
+    List {
+        /// How many operations the store holds
+        #[arg(long, default_value_t = 1_000_000)]
+        operations: usize,
+    },
     /// Memory that a server holds with many operations waiting
     Memory {
         /// How many of them
@@ -138,6 +145,7 @@ pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
         Figure::Start => starts::measure(&plan).await?,
         Figure::Claim { waiting, claims } => claims::measure(&plan, waiting, claims).await?,
         Figure::Restart { operations } => restart::measure(&plan, operations)?,
+        Figure::List { operations } => lists::measure(&plan, operations).await?,
         Figure::Memory { waiting } => memory::measure(&plan, waiting).await?,
         Figure::Watch { watchers } => watches::measure(&plan, watchers).await?,
         Figure::Yardstick { which } => return yardstick::serve(&which).await,

@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, UnixListener};
 pub(super) struct Asked {
     /// As in `GET /readyz`.
     pub(super) what: String,
+    /// Of its URL, decoded.
+    pub(super) query: Vec<(String, String)>,
     pub(super) headers: http::HeaderMap,
     pub(super) body: String,
 }
@@ -63,6 +65,9 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ans
             let body = body.collect().await.unwrap().to_bytes();
             let asked = Asked {
                 what: format!("{} {}", parts.method, parts.uri.path()),
+                query: form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+                    .into_owned()
+                    .collect(),
                 headers: parts.headers,
                 body: String::from_utf8(body.to_vec()).unwrap(),
             };

@@ -7,6 +7,7 @@ mod bench;
 mod cancel;
 mod completions;
 mod connection;
+mod delete;
 mod exit;
 #[cfg(test)]
 mod fake;
@@ -14,7 +15,9 @@ mod files;
 mod get;
 mod guard;
 mod health;
+mod list;
 mod output;
+mod queues;
 mod retry;
 mod serve;
 mod submit;
@@ -53,9 +56,12 @@ enum Subcommand {
     Serve(serve::Serve),
     Submit(Box<submit::Submit>),
     Get(get::Get),
+    List(list::List),
     Watch(watch::Watch),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
+    Delete(delete::Delete),
+    Queues(queues::Queues),
     Token(token::Token),
     Health(health::Health),
     Version(version::Version),
@@ -94,9 +100,12 @@ impl Subcommand {
             Self::Completions(completions) => completions.run(output),
             Self::Submit(submit) => wait_for(submit.run(output)),
             Self::Get(get) => wait_for(get.run(output)),
+            Self::List(list) => wait_for(list.run(output)),
             Self::Watch(watch) => wait_for(watch.run(output)),
             Self::Cancel(cancel) => wait_for(cancel.run(output)),
             Self::Retry(retry) => wait_for(retry.run(output)),
+            Self::Delete(delete) => wait_for(delete.run(output)),
+            Self::Queues(queues) => wait_for(queues.run(output)),
             Self::Token(token) => wait_for(token.run(output)),
             Self::Health(health) => wait_for(health.run(output)),
             Self::Guard(_) => unreachable!("it ends in `main`"),

@@ -79,6 +79,24 @@ impl<'a> Output<'a> {
         self.write(&escape_in_json(&json))
     }
 
+    /// Writes several values: as one table, or each as JSON by itself.
+    pub(super) fn show_all<T: Serialize>(
+        &mut self,
+        values: &[T],
+        table: impl FnOnce(&[T]) -> String,
+    ) -> Result<(), Failure> {
+        if self.form == Form::Table && !values.is_empty() {
+            return self.write(&table(values));
+        }
+        for value in values {
+            if self.closed {
+                break;
+            }
+            self.show(value, |_| String::new())?;
+        }
+        Ok(())
+    }
+
     /// Writes text as it is, and a newline where there is none.
     pub(super) fn write(&mut self, text: &str) -> Result<(), Failure> {
         let end = if text.ends_with('\n') { "" } else { "\n" };
@@ -127,9 +145,14 @@ impl<'a> Output<'a> {
     pub(super) fn conclude(&mut self, ended: Result<Exit, Failure>) -> Exit {
         self.end_progress();
         ended.unwrap_or_else(|failure| {
-            self.say(&format!("error: {}", plain(&failure.message)));
+            self.complain(&failure);
             failure.exit
         })
+    }
+
+    /// Says why something came to nothing.
+    pub(super) fn complain(&mut self, failure: &Failure) {
+        self.say(&format!("error: {}", plain(&failure.message)));
     }
 
     fn say(&mut self, line: &str) {

@@ -6,6 +6,8 @@ use super::output;
 
 /// Characters of a payload that a table shows; `--json` shows all.
 const PAYLOAD_CHARS: usize = 400;
+/// The same in a table of many.
+const DETAIL_CHARS: usize = 60;
 
 /// The operation in one line.
 pub(super) fn line(operation: &Operation) -> String {
@@ -22,9 +24,7 @@ pub(super) fn event(event: &Event) -> String {
         return format!("{}  events before this are no longer kept", event.event);
     };
     let time = operation.last_action_date_time.as_deref().unwrap_or_default();
-    let seconds = time.split('.').next().unwrap_or_default();
-    let mut words =
-        vec![format!("{seconds}Z"), format!("{:<9}", event.event.as_str()), operation.id.to_string()];
+    let mut words = vec![to_seconds(time), format!("{:<9}", event.event.as_str()), operation.id.to_string()];
     words.extend(operation.operation_type.clone());
     if matches!(event.event, EventKind::Snapshot | EventKind::Updated | EventKind::Deleted) {
         words.push(operation.status.to_string());
@@ -35,6 +35,52 @@ pub(super) fn event(event: &Event) -> String {
     words.extend(operation.result.as_ref().map(payload));
     words.extend(operation.resource_location.clone());
     output::plain(&words.join("  "))
+}
+
+/// The columns of [`list_row`].
+pub(super) const LIST_HEADER: [&str; 6] = ["ID", "STATUS", "TYPE", "QUEUE", "CREATED", "DETAIL"];
+
+/// The operation as one of many.
+pub(super) fn list_row(operation: &Operation) -> Vec<String> {
+    let created = operation.created_date_time.as_deref().unwrap_or_default();
+    let queue = match operation.is_external {
+        Some(true) => "(external)".to_owned(),
+        _ => operation.queue.clone().unwrap_or_default(),
+    };
+    let mut detail: Vec<String> =
+        operation.percent_complete.map(|percent| format!("{percent} %")).into_iter().collect();
+    detail.extend(operation.status_detail.clone());
+    detail.extend(operation.error.as_ref().map(|error| format!("{}: {}", error.code, error.message)));
+    vec![
+        operation.id.to_string(),
+        operation.status.to_string(),
+        operation.operation_type.clone().unwrap_or_default(),
+        queue,
+        to_seconds(created),
+        cut(&detail.join("  "), DETAIL_CHARS),
+    ]
+}
+
+/// A field by itself: a text as it is, anything else as JSON.
+pub(super) fn field(value: Option<&Json>) -> String {
+    let Some(json) = value else { return String::new() };
+    let text: Option<String> = serde_json::from_str(json.get()).ok();
+    cut(text.as_deref().unwrap_or(json.get()), DETAIL_CHARS)
+}
+
+/// A time of the wire without its fraction.
+fn to_seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => time.to_owned(),
+    }
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
 }
 
 /// The operation, a field a line; fields without a value are left out.
@@ -79,11 +125,7 @@ pub(super) fn table(operation: &Operation) -> String {
 }
 
 fn payload(json: &Json) -> String {
-    let text = json.get();
-    match text.char_indices().nth(PAYLOAD_CHARS) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text.to_owned(),
-    }
+    cut(json.get(), PAYLOAD_CHARS)
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ fn failure(error: &ClientError, watch: &client::Watch, connection: &Connection) 
     failure
 }
 
-fn status(text: &str) -> Result<Status, String> {
+pub(super) fn status(text: &str) -> Result<Status, String> {
     let all = [Status::NotStarted, Status::Running, Status::Completed, Status::Failed];
     let found = all.into_iter().find(|status| status.as_str() == text);
     found.ok_or_else(|| "must be NotStarted, Running, Completed or Failed".to_owned())

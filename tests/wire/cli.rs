@@ -91,6 +91,36 @@ async fn what_is_watched_is_shown_line_by_line_and_ends_as_the_operation_does() 
 }
 
 #[tokio::test]
+async fn operations_are_listed_and_deleted() {
+    let server = quiet();
+    let submitted = |queue: &str, label: &str| {
+        ask(&server, &["submit", "shout", "--queue", queue, "--label", label]).value()["id"].clone()
+    };
+    let ids = [submitted("a", "of=it's"), submitted("a", "of=x"), submitted("b", "of=x")];
+    let listed = |arguments: &[&str]| {
+        let ended = ask(&server, &[&["list"], arguments].concat());
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+        let read = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+        ended.out.lines().map(read).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["--order=oldest"]), ids);
+    assert_eq!(listed(&["--queue=a", "--label", "of=it's"]), ids[..1]);
+    assert_eq!(listed(&["--filter=queue eq 'b' or labels/of eq 'it''s'", "--top=1"]), ids[2..]);
+    assert_eq!(ask(&server, &["list", "--count", "--status=NotStarted"]).out, "3\n");
+    let wrong = ask(&server, &["list", "--filter=queue = 'b'"]);
+    failed(&wrong, 2, "at character 7: expected an operator");
+
+    let (first, last) = (ids[0].as_str().unwrap(), ids[2].as_str().unwrap());
+    ask(&server, &["cancel", first]);
+    let deleted = ask(&server, &["delete", last, first]);
+    assert_eq!((deleted.code, &deleted.value()), (Some(1), &json!({ "deleted": first })));
+    assert!(deleted.err.contains(last) && deleted.err.contains("conflict"), "{deleted:?}");
+    assert_eq!(listed(&["--all", "--order=oldest"]), ids[1..]);
+    let queues = ask(&server, &["queues"]).value();
+    assert_eq!((&queues["value"][0]["name"], &queues["value"][1]["ready"]), (&json!("a"), &json!(1)));
+}
+
+#[tokio::test]
 async fn a_key_and_an_input_come_from_wherever_they_are_given() {
     let server = quiet();
     let directory = tempfile::tempdir().unwrap();

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use longrun_sdk::client::{Filter, ListQuery};
 use longrun_sdk::wire::{Patch, Status, Submit};
 use longrun_sdk::{Client, ClientError, Exchange, ExchangeError, HttpExchange};
 use tokio::net::TcpListener;
@@ -73,7 +75,7 @@ async fn answer(
     seen: Arc<Mutex<Vec<Seen>>>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, std::io::Error> {
-    let line = format!("{} {}", request.method(), request.uri().path());
+    let line = format!("{} {}", request.method(), request.uri());
     let headers = request.headers().clone();
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let at = {
@@ -214,6 +216,55 @@ async fn every_verb_has_its_route() {
     assert_eq!(server.lines(), expected);
     assert_eq!(server.header(3, "if-match").unwrap(), "\"1-1\"");
     assert_eq!(server.seen.lock().unwrap()[3].body, r#"{"percentComplete":40}"#);
+}
+
+/// The answers of a list of two pages, the first of which comes only at the second try.
+fn two_pages() -> Vec<Answer> {
+    let link = "https://elsewhere.example/prefix/v1.0/operations?$top=2&$skiptoken=t%2B1";
+    let (first, last) = (operation("Failed"), operation("Running"));
+    let page = format!(r#"{{"value":[{first},{last}],"@odata.count":3,"@odata.nextLink":"{link}"}}"#);
+    let rest = format!(r#"{{"value":[{first}],"@odata.count":3}}"#);
+    vec![Answer::Cut, Answer::Status(200, &[], page), Answer::Status(200, &[], rest)]
+}
+
+#[tokio::test]
+async fn a_list_follows_its_links_on_its_own_server() {
+    let server = Server::start(two_pages()).await;
+    let query = ListQuery {
+        filter: Some(Filter::status(Status::Failed).and(Filter::label("of", "O'Hara & co"))),
+        oldest_first: true,
+        page_size: Some(2),
+        select: vec!["status".to_owned(), "result".to_owned()],
+        count: true,
+    };
+    let mut pages = server.client().list(query);
+    let first = pages.next().await.unwrap().unwrap();
+    assert_eq!((first.value.len(), first.count, first.is_last()), (2, Some(3), false));
+    let last = pages.next().await.unwrap().unwrap();
+    assert_eq!((last.value[0].status, last.is_last()), (Status::Failed, true));
+    assert!(pages.next().await.unwrap().is_none());
+    let first = "GET /v1.0/operations?%24filter=%28status+eq+%27Failed%27%29+and+%28labels%2Fof+eq+\
+                 %27O%27%27Hara+%26+co%27%29&%24orderby=createdDateTime+asc&%24top=2&%24select=status%2Cresult&\
+                 %24count=true";
+    assert_eq!(server.lines(), [first, first, &format!("{first}&%24skiptoken=t%2B1")]);
+
+    let server = Server::start(two_pages()).await;
+    let all: Vec<_> = server.client().list(ListQuery::default()).into_stream().try_collect().await.unwrap();
+    assert_eq!(all.len(), 3);
+    assert_eq!(server.lines()[1..], ["GET /v1.0/operations", "GET /v1.0/operations?%24skiptoken=t%2B1"]);
+}
+
+#[tokio::test]
+async fn a_count_is_a_number() {
+    let server = Server::start(vec![Answer::Status(200, &[], "42".to_owned())]).await;
+    assert_eq!(server.client().count(None).await.unwrap(), 42);
+    let filter = Filter::queue("media").or(Filter::operation_type("thumb"));
+    assert_eq!(server.client().count(Some(&filter)).await.unwrap(), 42);
+    let query = "%24filter=%28queue+eq+%27media%27%29+or+%28operationType+eq+%27thumb%27%29";
+    assert_eq!(
+        server.lines(),
+        ["GET /v1.0/operations/$count".to_owned(), format!("GET /v1.0/operations/$count?{query}")]
+    );
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 mod builder;
 mod error;
+mod list;
 mod submit;
 pub(crate) mod transport;
 mod wait;
@@ -26,6 +27,7 @@ use transport::{Answer, Call, Transport};
 
 pub use builder::ClientBuilder;
 pub use error::ClientError;
+pub use list::{Filter, ListQuery, Page, Pages};
 pub use watch::{Watch, WatchFilter};
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -1,5 +1,7 @@
 //! Whole command lines against a fake server.
 
+mod lists;
+
 use std::sync::{Arc, Mutex};
 
 use clap::{CommandFactory, Parser};
@@ -31,6 +33,9 @@ async fn run_on(words: &[&str], terminal: bool) -> Ran {
     let ended = match arguments.subcommand {
         Subcommand::Submit(submit) => submit.run(&mut output).await,
         Subcommand::Get(get) => get.run(&mut output).await,
+        Subcommand::List(list) => list.run(&mut output).await,
+        Subcommand::Delete(delete) => delete.run(&mut output).await,
+        Subcommand::Queues(queues) => queues.run(&mut output).await,
         Subcommand::Watch(watch) => watch.run(&mut output).await,
         Subcommand::Cancel(cancel) => cancel.run(&mut output).await,
         Subcommand::Retry(retry) => retry.run(&mut output).await,
@@ -90,6 +95,11 @@ fn every_flag_of_submit_is_read() {
         ["submit", "--wait=soon"],
         ["submit", "--deadline=0"],
         ["watch", "--status=failed"],
+        ["list", "--status=failed"],
+        ["list", "--top=0"],
+        ["list", "--label=a"],
+        ["list", "--order=createdDateTime"],
+        ["delete", "7"],
         ["get", "7"],
         ["get", "--wait"],
         ["token", "create"],
@@ -204,8 +214,15 @@ async fn each_refusal_is_one_line_and_its_exit_code() {
         (409, "conflict", Exit::Failed),
     ] {
         let url = fake::on_tcp(move |_| (status, error(code, "why"))).await;
-        for words in [vec!["submit"], vec!["get", ID], vec!["cancel", ID], vec!["retry", ID], vec!["health"]]
-        {
+        for words in [
+            vec!["submit"],
+            vec!["get", ID],
+            vec!["cancel", ID],
+            vec!["retry", ID],
+            vec!["health"],
+            vec!["list"],
+            vec!["queues"],
+        ] {
             let ran = run(&[&words[..], &["--server", &url]].concat()).await;
             assert_eq!(ran.exit, exit, "{status} {words:?}");
             assert!(ran.err.starts_with(&format!("error: why ({code})")), "{}", ran.err);
