@@ -18,7 +18,7 @@ for earlier in $(cat "$own" 2>/dev/null); do
   grep -q ') [^Z]' "/proc/$earlier/stat" 2>/dev/null && echo "$earlier" >> "$NOTES/overlaps"
 done
 setsid sleep 300 & echo $! >> "$own"; echo $$ >> "$own"
-echo $LONGRUN_OPERATION_ID >> "$NOTES/begun"
+pwd -P > "$NOTES/directory"; echo $LONGRUN_OPERATION_ID >> "$NOTES/begun"
 until [ -e "$NOTES/go" ]; do sleep 0.02; done
 echo "$LONGRUN_ATTEMPT"
 "#;
@@ -135,10 +135,11 @@ async fn a_guard_that_is_killed_takes_its_program_along() {
     let client = server.client();
     let id = submit(&client, json!({})).await;
     begun(&programs, 1).await;
+    let directory = programs.note("directory").unwrap();
     let [session, program] = programs.numbers(&id)[..] else { panic!("two were noted") };
     signal("KILL", &[programs.numbers("guard")[0]]);
     begun(&programs, 2).await;
-    assert!(!lives(program));
+    assert!(!lives(program) && !std::path::Path::new(&directory).exists(), "{directory} is left");
     // A session of its own is what only the guard could have ended; the documentation says so.
     signal("KILL", &[session]);
     go(&programs);
@@ -198,7 +199,8 @@ mod alone {
         let [orphan, program] = programs.numbers(&id)[..] else { panic!("two were noted") };
         until("its end", || std::future::ready((!lives(program)).then_some(()))).await;
         server.wait();
-        // Its own children are what nobody is left to end; the documentation says so.
+        // Its own children, and its directory, are what nobody is left to end; the documentation says so.
+        std::fs::remove_dir_all(programs.note("directory").unwrap()).unwrap();
         signal("KILL", &[orphan]);
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Socket;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-use super::guard::WATCH;
 use super::guard::control::{Parcel, Said, TERMINATE};
+use super::guard::{WATCH, scratch};
 use super::stderr::{Line, Stderr};
 use super::stdout::Stdout;
 use super::{Program, verdict};
@@ -61,6 +62,8 @@ struct Attempt {
     /// The last that the guard has said.
     said: Said,
     group: Option<Pid>,
+    /// The directory of the attempt, which the guard makes and removes.
+    scratch: PathBuf,
     stdout: Pipe<ChildStdout, Stdout>,
     stderr: Pipe<ChildStderr, Stderr>,
     news: News,
@@ -69,7 +72,10 @@ struct Attempt {
 impl Attempt {
     async fn start(program: &Program, context: &Context) -> io::Result<Self> {
         let (ours, theirs) = Socket::pair()?;
-        let mut guard = command(program, context)?.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
+        let scratch = scratch::fresh_path();
+        let mut command = command(program, context, &scratch)?;
+        let mut guard = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
+        drop(command); // and with it the guard's end of the socket
         ours.set_nonblocking(true)?;
         let (answers, mut orders) = UnixStream::from_std(ours)?.into_split();
         let operation = context.operation();
@@ -81,7 +87,7 @@ impl Attempt {
         let (stdout, stderr) = (Pipe::of(guard.stdout.take())?, Pipe::of(guard.stderr.take())?);
         let said = Said::Failed("the guard was killed".to_owned());
         let answers = BufReader::new(answers).lines();
-        Ok(Self { guard, orders, answers, said, group: None, stdout, stderr, news: News::default() })
+        Ok(Self { guard, orders, answers, said, group: None, scratch, stdout, stderr, news: News::default() })
     }
 
     /// Takes what the program says and passes orders on, until the guard has ended and all was read.
@@ -142,6 +148,8 @@ impl Attempt {
         while test_kill_process_group(group).is_ok() {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+        let scratch = self.scratch.clone();
+        let _ = tokio::task::spawn_blocking(move || scratch::remove(&scratch)).await;
     }
 }
 
@@ -190,9 +198,9 @@ impl<R: AsyncRead + Unpin, T: Default> Pipe<R, T> {
     }
 }
 
-fn command(program: &Program, context: &Context) -> io::Result<Command> {
+fn command(program: &Program, context: &Context, scratch: &Path) -> io::Result<Command> {
     let mut command = program.guard.command()?;
-    command.arg(WATCH).arg(&program.path).args(&program.arguments);
+    command.arg(WATCH).arg(scratch).arg(&program.path).args(&program.arguments);
     command.env_clear();
     for name in &program.inherited {
         if let Some(value) = std::env::var_os(name) {

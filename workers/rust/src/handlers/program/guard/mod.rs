@@ -14,7 +14,7 @@
 pub(super) mod control;
 mod descendants;
 mod group;
-mod scratch;
+pub(super) mod scratch;
 
 use std::env;
 use std::ffi::OsString;
@@ -33,7 +33,8 @@ use control::{Parcel, Said};
 use group::Group;
 use scratch::Scratch;
 
-/// The first argument of the first stage; its further ones are the program and its arguments.
+/// The first argument of the first stage; the second is the directory of the attempt, the further ones are the program and
+/// its arguments.
 pub(super) const WATCH: &str = "watch";
 /// The first argument of the second stage; before the program stands the process id of the first.
 const ENTER: &str = "enter";
@@ -50,7 +51,7 @@ const CHECKPOINT_FILE: &str = "LONGRUN_CHECKPOINT_FILE";
 /// The executable may not have done anything else before, such as starting threads or reading its stdin.
 pub fn guard(arguments: &[OsString]) -> ExitCode {
     match arguments {
-        [stage, program @ ..] if stage == WATCH && !program.is_empty() => watch(program),
+        [stage, scratch, program @ ..] if stage == WATCH && !program.is_empty() => watch(scratch, program),
         [stage, watching, program, arguments @ ..] if stage == ENTER => enter(watching, program, arguments),
         _ => {
             eprintln!("error: this is started by a worker, with a program to guard");
@@ -59,9 +60,10 @@ pub fn guard(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-fn watch(program: &[OsString]) -> ExitCode {
+fn watch(scratch: &OsString, program: &[OsString]) -> ExitCode {
     let ended = control().and_then(|mut control| {
-        let said = carry_out(&mut control, program).unwrap_or_else(|error| Said::Failed(error.to_string()));
+        let said = carry_out(&mut control, scratch, program);
+        let said = said.unwrap_or_else(|error| Said::Failed(error.to_string()));
         control.write_all(said.line().as_bytes())
     });
     // The one who could be told of an error is gone.
@@ -73,10 +75,10 @@ fn control() -> io::Result<UnixStream> {
     io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from)
 }
 
-fn carry_out(control: &mut UnixStream, program: &[OsString]) -> io::Result<Said> {
+fn carry_out(control: &mut UnixStream, scratch: &OsString, program: &[OsString]) -> io::Result<Said> {
     let parcel = Parcel::read(control)?;
     descendants::adopt()?;
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::at(scratch.into())?;
     let mut command = second_stage(program)?;
     command.current_dir(scratch.path()).env("TMPDIR", scratch.path()).process_group(0).stdin(Stdio::piped());
     if let Some(checkpoint) = &parcel.checkpoint {
@@ -136,7 +138,7 @@ fn said_of(status: ExitStatus) -> Said {
 /// The command line of this very process, with the second stage in place of the first.
 fn second_stage(program: &[OsString]) -> io::Result<Command> {
     let own: Vec<OsString> = env::args_os().skip(1).collect();
-    let before = own.len().saturating_sub(program.len() + 1);
+    let before = own.len().saturating_sub(program.len() + 2);
     let mut command = Command::new(super::this_executable()?);
     command.args(&own[..before]).arg(ENTER).arg(std::process::id().to_string()).args(program);
     if let Some(name) = env::args_os().next() {
