@@ -23,6 +23,7 @@ pub mod prefer;
 mod read;
 pub mod routes;
 mod schema;
+mod shared;
 mod sse;
 pub mod table;
 pub mod view;

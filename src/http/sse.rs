@@ -72,6 +72,21 @@ pub(super) fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Re
     response
 }
 
+/// Whether a client that says what it takes (RFC 9110, 12.5.1) takes a stream of events.
+pub(super) fn accepted(headers: &http::HeaderMap) -> Result<(), ApiError> {
+    let mut said = headers.get_all(header::ACCEPT).iter().peekable();
+    let takes = |value: &HeaderValue| {
+        let ranges = value.to_str().unwrap_or("*/*").split(',');
+        ranges.map(|range| range.split(';').next().unwrap_or_default().trim()).any(|range| {
+            ["*/*", "text/*", "text/event-stream"].iter().any(|known| range.eq_ignore_ascii_case(known))
+        })
+    };
+    if said.peek().is_none() || said.any(takes) {
+        return Ok(());
+    }
+    Err(ApiError::new(super::error::Code::NotAcceptable, "this is answered by text/event-stream only"))
+}
+
 /// Where a client resumes: the `Last-Event-ID` that it was shown last. An empty one is none.
 pub(super) fn last_event_id(headers: &http::HeaderMap) -> Result<Option<Cursor>, ApiError> {
     let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {

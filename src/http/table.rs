@@ -17,6 +17,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::app::App;
 use super::error::{ApiError, Code};
+use super::shared;
 use crate::auth::{self, Scope};
 
 /// One route, as the tests and the documentation see it.
@@ -71,6 +72,7 @@ impl Table {
             ] {
                 let Some(operation) = operation else { continue };
                 self.entries.push(Entry { method: method.to_owned(), path: path.clone(), scope });
+                shared::refer(operation, scope);
                 if scope != Scope::Public {
                     let needed = SecurityRequirement::new(BEARER, [scope.as_str()]);
                     operation.security = Some(vec![needed]);
@@ -96,7 +98,11 @@ impl Table {
     pub fn finish(self) -> (Router, utoipa::openapi::OpenApi) {
         let (router, mut document) = self.router.split_for_parts();
         let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_default().add_security_scheme(BEARER, bearer);
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme(BEARER, bearer);
+        for (name, response) in shared::responses() {
+            components.responses.insert(name, response.into());
+        }
         (router.with_state(self.app), document)
     }
 }

@@ -55,6 +55,11 @@ impl Inside {
         Self { running, client }
     }
 
+    /// It takes no more claims, as at the beginning of its end.
+    pub fn drain(&self) {
+        self.running.tracker.drain();
+    }
+
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("http://{}", self.running.address)

@@ -209,6 +209,16 @@ async fn every_read_after_an_answer_shows_what_it_answered_by_cache_and_by_store
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_about_to_end_says_so() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (server, _) = start(&scratch).await;
+    server.drain();
+    let answer = server.client.get("/readyz").await;
+    assert_eq!((answer.status.as_u16(), &answer.value()["status"]), (503, &json!("shuttingDown")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_nothing_is_due_nothing_is_read_however_many_wait() {
     // By hand: a million of them, and ten seconds.
     let from = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());

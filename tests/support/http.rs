@@ -9,8 +9,10 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::Stream;
+use super::documented::Document;
 
 /// Speaks to one server, with one token or none. Cheap to clone; connections are kept.
 #[derive(Clone)]
@@ -48,7 +50,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Answer, String> {
-        let request = self.request(method, path, headers, body)?;
+        let request = self.request(method.clone(), path, headers, body)?;
         let sent = tokio::time::timeout(Duration::from_secs(90), async {
             let answer = self.pool.request(request).await.map_err(|error| error.to_string())?;
             let (head, mut body) = answer.into_parts();
@@ -59,7 +61,9 @@ impl Client {
             } else {
                 body.collect().await.map_err(|error| error.to_string())?.to_bytes()
             };
-            Ok(Answer { status: head.status, headers: head.headers, body })
+            let answer = Answer { status: head.status, headers: head.headers, body };
+            self.check(&method, path, &answer, Some(&answer.body)).await;
+            Ok(answer)
         });
         sent.await.map_err(|_| "no answer within 90 s".to_owned())?
     }
@@ -88,7 +92,29 @@ impl Client {
         let request = self.request(Method::GET, path, &headers, "").expect("it is a request");
         let answer = self.pool.request(request).await.expect("an answer");
         let (head, body) = answer.into_parts();
+        let beginning = Answer { status: head.status, headers: head.headers.clone(), body: Bytes::new() };
+        self.check(&Method::GET, path, &beginning, None).await;
         Stream::new(head.status, head.headers, body)
+    }
+
+    /// Holds an answer against what the server says of itself: all that are tested are one version.
+    async fn check(&self, method: &Method, path: &str, answer: &Answer, body: Option<&[u8]>) {
+        if let Some(document) = self.document().await {
+            let path = path.strip_prefix(&*self.base).unwrap_or(path);
+            document.check(method, path, answer.status, &answer.headers, body);
+        }
+    }
+
+    /// What the server says of itself; none: it is gone.
+    pub async fn document(&self) -> Option<&'static Document> {
+        static DOCUMENT: OnceCell<Document> = OnceCell::const_new();
+        let document = DOCUMENT.get_or_try_init(|| async {
+            let request = self.request(Method::GET, "/openapi.json", &[], "").map_err(drop)?;
+            let answer = self.pool.request(request).await.map_err(drop)?;
+            let body = answer.into_body().collect().await.map_err(drop)?.to_bytes();
+            serde_json::from_slice(&body).map(Document::new).map_err(drop)
+        });
+        document.await.ok()
     }
 
     /// Sends a request as it is.

@@ -1,5 +1,6 @@
 //! What the tests start and speak with: real servers in temporary directories on free ports, and a plain HTTP client.
 
+pub mod documented;
 pub mod http;
 pub mod programs;
 pub mod server;

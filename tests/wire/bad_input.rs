@@ -263,7 +263,18 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let (said, ()) = tokio::join!(slow, beside);
     assert!(said.starts_with("HTTP/1.1 408") && said.contains("\"requestTimeout\""), "{said}");
     assert!(said.contains("request-id"), "{said}");
+    client.document().await.unwrap().note("any 408");
     assert_eq!(client.get("/v1.0/queues").await.value()["value"][0]["ready"], 20);
+}
+
+#[tokio::test]
+async fn without_room_new_work_is_refused_and_nothing_else() {
+    let server = Server::start(&["--workers", "0", "--min-free", "1000PB"]);
+    let client = server.client();
+    let refused = client.post(OPERATIONS, &json!({})).await;
+    assert_eq!((refused.status.as_u16(), &*refused.code()), (507, "storageFull"));
+    assert_eq!(client.get("/v1.0/queues").await.status, StatusCode::OK);
+    assert_eq!(client.get("/readyz").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

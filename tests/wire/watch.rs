@@ -248,6 +248,8 @@ async fn a_cursor_that_is_none_is_refused_and_one_of_another_history_is_reset() 
         patch(&client, &id, json!({ "percentComplete": 1 })).await;
         assert_eq!(many.next().await.unwrap().event, "updated");
     }
+    let json = client.send(Method::GET, EVENTS, &[("accept", "application/json")], "").await;
+    assert_eq!((json.status, &*json.code()), (StatusCode::NOT_ACCEPTABLE, "notAcceptable"));
     let nobody = client.send(Method::GET, &of(NOBODY), &[], "").await;
     assert_eq!((nobody.status, &*nobody.code()), (StatusCode::NOT_FOUND, "itemNotFound"));
     let unknown = client.get(&format!("{EVENTS}?api-version=1")).await;

@@ -82,8 +82,7 @@ impl<'a> AttemptView<'a> {
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "Oldest first", body = AttemptsView),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Failed", body = ErrorBody),
+        (status = 404, description = "There is none", body = ErrorBody),
     )
 )]
 pub(super) async fn attempts(

@@ -25,8 +25,8 @@ use crate::operation::Command;
     responses(
         (status = 200, description = "It has ended as canceled", body = OperationView),
         (status = 202, description = "Whoever carries it out must still hear of it", body = OperationView),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Unknown: repeat it", body = ErrorBody),
+        (status = 404, description = "There is none", body = ErrorBody),
+        (status = 409, description = "It has ended otherwise", body = ErrorBody),
     )
 )]
 pub(super) async fn cancel(

@@ -21,8 +21,8 @@ use crate::operation::Command;
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 204, description = "Gone"),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Unknown: repeat it", body = ErrorBody),
+        (status = 404, description = "There is none", body = ErrorBody),
+        (status = 409, description = "It has not ended", body = ErrorBody),
     )
 )]
 pub(super) async fn delete(

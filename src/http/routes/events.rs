@@ -60,8 +60,8 @@ impl Start {
     responses(
         (status = 200, description = "Server-sent events, until it has ended", content_type = "text/event-stream", body = String),
         (status = 204, description = "It has ended, and its end was seen"),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Failed", body = ErrorBody),
+        (status = 400, description = "Not understood", body = ErrorBody),
+        (status = 404, description = "There is none", body = ErrorBody),
     )
 )]
 pub(super) async fn of_one(
@@ -71,6 +71,7 @@ pub(super) async fn of_one(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let id = id(&path)?;
+    sse::accepted(&headers)?;
     let seen = sse::last_event_id(&headers)?;
     let tenant = &caller.tenant;
     let mut watcher = app.tracker.watch(Whose::Operation(tenant.clone(), id));
@@ -114,8 +115,7 @@ pub(super) async fn of_one(
     ),
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Failed", body = ErrorBody),
+        (status = 400, description = "Not understood", body = ErrorBody),
     )
 )]
 pub(super) async fn of_many(
@@ -125,6 +125,7 @@ pub(super) async fn of_many(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let filter = Filter::read(query.as_deref().unwrap_or_default())?;
+    sse::accepted(&headers)?;
     let seen = sse::last_event_id(&headers)?;
     let mut watcher = app.tracker.watch(Whose::Tenant(caller.tenant.clone()));
     let history = app.tracker.reader().history().await?;

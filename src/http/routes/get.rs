@@ -32,8 +32,7 @@ use crate::operation::Operation;
     responses(
         (status = 200, description = "As it is now", body = OperationView),
         (status = 304, description = "As it is known"),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Failed", body = ErrorBody),
+        (status = 404, description = "There is none", body = ErrorBody),
     )
 )]
 pub(super) async fn get(

@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use crate::http::answer;
 use crate::http::app::App;
 use crate::http::error::ApiError;
-use crate::http::schema::ErrorBody;
 use crate::operation::Timestamp;
 use crate::store::clock::ClockState;
 
@@ -94,7 +93,6 @@ pub(in crate::http) struct Described(pub(in crate::http) Bytes);
     tag = "server",
     responses(
         (status = 200, description = "OpenAPI 3.1", body = serde_json::Value),
-        (status = "5XX", description = "Failed", body = ErrorBody),
     )
 )]
 pub(super) async fn openapi(Extension(Described(document)): Extension<Described>) -> Response {

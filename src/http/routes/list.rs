@@ -28,7 +28,7 @@ pub(super) struct PageView<'a> {
     #[serde(rename = "@odata.nextLink", skip_serializing_if = "Option::is_none")]
     next_link: Option<String>,
     /// Without `input` and `result`, unless they are selected.
-    #[schema(value_type = Vec<OperationView<'a>>)]
+    #[schema(value_type = Vec<serde_json::Map<String, serde_json::Value>>)]
     value: Vec<Selected<'a>>,
 }
 
@@ -53,8 +53,7 @@ pub(super) struct PageView<'a> {
     ),
     responses(
         (status = 200, description = "A page", body = PageView),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Failed", body = ErrorBody),
+        (status = 400, description = "Not understood, or too broad", body = ErrorBody),
     )
 )]
 pub(super) async fn list(
@@ -81,8 +80,7 @@ pub(super) async fn list(
     params(("$filter" = Option<String>, Query, description = "As of a list")),
     responses(
         (status = 200, description = "How many there are", body = String, content_type = "text/plain"),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Failed", body = ErrorBody),
+        (status = 400, description = "Not understood, or too broad", body = ErrorBody),
     )
 )]
 pub(super) async fn count(

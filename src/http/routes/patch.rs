@@ -30,8 +30,10 @@ use crate::operation::Command;
     ),
     responses(
         (status = 200, description = "As it is now", body = OperationView),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Unknown: repeat it", body = ErrorBody),
+        (status = 400, description = "Not understood", body = ErrorBody),
+        (status = 404, description = "There is none", body = ErrorBody),
+        (status = 409, description = "Not as it stands", body = ErrorBody),
+        (status = 412, description = "It has changed since", body = ErrorBody),
     )
 )]
 pub(super) async fn patch(

@@ -10,7 +10,6 @@ use crate::auth::Caller;
 use crate::http::answer;
 use crate::http::app::App;
 use crate::http::error::ApiError;
-use crate::http::schema::ErrorBody;
 use crate::operation::{Name, Timestamp};
 use crate::store::QueueDepth;
 
@@ -68,8 +67,6 @@ impl<'a> QueueView<'a> {
     tag = "queues",
     responses(
         (status = 200, description = "By name", body = QueuesView),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Failed", body = ErrorBody),
     )
 )]
 pub(super) async fn queues(

@@ -24,8 +24,8 @@ use crate::operation::Command;
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "As it is now", body = OperationView),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Unknown: look before you repeat it", body = ErrorBody),
+        (status = 404, description = "There is none", body = ErrorBody),
+        (status = 409, description = "It has not failed", body = ErrorBody),
     )
 )]
 pub(super) async fn retry(

@@ -36,8 +36,9 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
         (status = 201, description = "Created, or of a repeat: as it is now", body = OperationView),
         (status = 202, description = "With `Prefer: respond-async`: taken in, not ended", body = OperationView),
         (status = 200, description = "A repeat with `respond-async` of one that has ended", body = OperationView),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Unknown: repeat it with the same key", body = ErrorBody),
+        (status = 400, description = "Not understood", body = ErrorBody),
+        (status = 409, description = "Another operation has this id, or its key and its id differ", body = ErrorBody),
+        (status = 422, description = "The key was used with another body", body = ErrorBody),
     )
 )]
 pub(super) async fn submit(

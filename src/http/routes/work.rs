@@ -110,8 +110,7 @@ struct NoticeView {
     request_body = WorkRequest,
     responses(
         (status = 200, description = "Outcomes of the reports, operations claimed, notices", body = WorkAnswer),
-        (status = "4XX", description = "Refused", body = ErrorBody),
-        (status = "5XX", description = "Unknown: repeat it as it was", body = ErrorBody),
+        (status = 400, description = "Not understood", body = ErrorBody),
     )
 )]
 pub(super) async fn work(

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, in the order in which it is cheapest to learn that it does not.
 
+mod answers;
 mod plan;
 mod process;
 mod tally;
@@ -40,6 +41,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), String> {
     let begun = Instant::now();
     tools::ensure(root, options.install)?;
     let steps = plan::steps(options.fast, process::succeeds(root, &["cargo", "nextest", "--version"]));
+    answers::clear(root)?;
     let mut total = Tally::default();
     for step in &steps {
         println!("\n── {} ── {}", step.name, step.again());
@@ -66,6 +68,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), String> {
 fn carry_out(root: &Path, step: &Step, total: &mut Tally) -> Result<(), String> {
     match &step.work {
         Work::Shape => crate::shape::run(root, false),
+        Work::Answers => answers::verdict(root),
         Work::Command(words) => process::run(root, words),
         Work::Tests(words) => {
             let (outcome, tally) = process::run_tests(root, words);

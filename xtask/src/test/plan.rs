@@ -15,6 +15,8 @@ pub(super) struct Step {
 pub(super) enum Work {
     /// In this process, so that nothing has to be built for it.
     Shape,
+    /// In this process, too: what the tests have seen of what the server says of itself.
+    Answers,
     Command(Vec<&'static str>),
     /// A command whose tests are counted.
     Tests(Vec<&'static str>),
@@ -45,6 +47,7 @@ impl Step {
     pub(super) fn again(&self) -> String {
         match &self.work {
             Work::Shape => "cargo xtask shape".to_owned(),
+            Work::Answers => "cargo xtask test".to_owned(),
             Work::Command(words) | Work::Tests(words) => {
                 let quoted = |word: &&str| {
                     if word.contains('(') { format!("'{word}'") } else { (*word).to_owned() }
@@ -68,6 +71,9 @@ pub(super) fn steps(fast: bool, nextest: bool) -> Vec<Step> {
         steps.push(with_nextest(fast));
     } else {
         steps.extend(without_nextest(fast));
+    }
+    if !fast {
+        steps.push(Step { name: "answers", kind: Kind::None, work: Work::Answers });
     }
     steps.push(Step::tests("doc tests", Kind::Doc, vec!["cargo", "test", "--doc", "--workspace"]));
     steps

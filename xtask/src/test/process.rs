@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::answers;
 use super::tally::Tally;
 
 /// How long the output of a test run may go on after its end.
@@ -21,7 +22,9 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
 /// The same for a command that runs tests: passes on what it prints, and counts them.
 pub(super) fn run_tests(root: &Path, words: &[&str]) -> (Result<(), String>, Tally) {
     let mut tally = Tally::default();
-    let outcome = follow(command(root, words), words.contains(&"nextest"), &mut tally);
+    let mut tests = command(root, words);
+    tests.env(answers::VARIABLE, answers::directory(root));
+    let outcome = follow(tests, words.contains(&"nextest"), &mut tally);
     let outcome = outcome.and_then(|status| match (status.success(), tally.failed) {
         (true, _) => Ok(()),
         (false, 0) => Err(format!("{} {status}", words[..2].join(" "))),
