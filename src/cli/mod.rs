@@ -8,6 +8,7 @@ mod cancel;
 mod completions;
 mod connection;
 mod delete;
+mod demo;
 mod exit;
 #[cfg(test)]
 mod fake;
@@ -16,6 +17,7 @@ mod get;
 mod guard;
 mod health;
 mod list;
+mod manuals;
 mod output;
 mod queues;
 mod retry;
@@ -66,7 +68,10 @@ enum Subcommand {
     Health(health::Health),
     Version(version::Version),
     Completions(completions::Completions),
+    Demo(demo::Demo),
     Bench(bench::Bench),
+    #[command(hide = true)]
+    Manuals(manuals::Manuals),
     #[command(hide = true)]
     Guard(guard::Guard),
 }
@@ -98,6 +103,8 @@ impl Subcommand {
             Self::Bench(bench) => bench.run(json),
             Self::Version(version) => version.run(output),
             Self::Completions(completions) => completions.run(output),
+            Self::Manuals(manuals) => manuals.run(output),
+            Self::Demo(demo) => wait_for(demo.run(output)),
             Self::Submit(submit) => wait_for(submit.run(output)),
             Self::Get(get) => wait_for(get.run(output)),
             Self::List(list) => wait_for(list.run(output)),

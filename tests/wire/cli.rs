@@ -91,6 +91,38 @@ async fn what_is_watched_is_shown_line_by_line_and_ends_as_the_operation_does() 
 }
 
 #[tokio::test]
+async fn a_demo_lives_as_it_says() {
+    let server = Server::start(&["--workers", "20"]);
+    let demo = ask(&server, &["demo"]);
+    assert_eq!((demo.code, demo.err.as_str()), (Some(0), ""), "{demo:?}");
+    let made: Vec<Value> = demo.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let id_of = |story: &str| {
+        let of = |made: &&Value| made["story"].as_str().unwrap().contains(story);
+        made.iter().find(of).unwrap_or_else(|| panic!("{story}"))["id"].as_str().unwrap().to_owned()
+    };
+    let client = server.client();
+    for (story, status, code) in [
+        ("completes at once", "Completed", Value::Null),
+        ("its input is wrong", "Failed", json!("invalidInput")),
+        ("takes too long", "Failed", json!("timeout")),
+        ("canceled", "Failed", json!("canceled")),
+        ("tells how far", "Running", Value::Null),
+        ("starts in half a minute", "NotStarted", Value::Null),
+        ("a worker of yours", "NotStarted", Value::Null),
+        ("carried out elsewhere", "Running", Value::Null),
+    ] {
+        let id = id_of(story);
+        until(story, async || {
+            let operation = client.operation(&id).await;
+            (operation["status"] == status && operation["error"]["code"] == code).then_some(())
+        })
+        .await;
+    }
+    let listed = ask(&server, &["list", "--label", "demo=yes", "--count"]);
+    assert_eq!(listed.out, format!("{}\n", made.len()));
+}
+
+#[tokio::test]
 async fn operations_are_listed_and_deleted() {
     let server = quiet();
     let submitted = |queue: &str, label: &str| {
@@ -165,6 +197,22 @@ fn the_program_tells_of_itself() {
         let script = run(longrun(&["completions", shell]));
         assert!(script.code == Some(0) && script.out.contains("longrun"), "{shell}");
     }
+    let directory = tempfile::tempdir().unwrap();
+    let manuals = directory.path().join("man1");
+    let written = run(longrun(&["manuals", manuals.to_str().unwrap()]));
+    assert_eq!((written.code, written.err.as_str()), (Some(0), ""), "{written:?}");
+    for (page, words) in [
+        ("longrun.1", ["Exit codes", "list"]),
+        ("longrun-submit.1", ["Hand an operation in", "max\\-attempts"]),
+        ("longrun-token-create.1", ["scope", "tenant"]),
+    ] {
+        let text = fs::read_to_string(manuals.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(text.contains(".TH longrun"), "{page}");
+        for word in words {
+            assert!(text.contains(word), "{word} in {page}");
+        }
+    }
+    assert!(!manuals.join("longrun-guard.1").exists(), "it is nobody's to call");
     let help = run(longrun(&["--help"]));
     assert!(help.code == Some(0) && help.out.contains("Exit codes"), "{help:?}");
 }

@@ -155,3 +155,11 @@ async fn queues_are_a_table_for_people_and_as_they_were_sent_in_a_pipe() {
     assert_eq!(words, ["media", "2", "1", "0", "7", "0", "90s", "yes"]);
     assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["rest", "0", "0", "0", "0", "0"]);
 }
+
+#[tokio::test]
+async fn a_demo_tells_people_what_to_look_at_next() {
+    let url = fake::on_tcp(|_| (201, operation("NotStarted"))).await;
+    let ran = run_on(&["demo", "--server", &url], true).await;
+    assert!(ran.exit == Exit::Done && ran.out.contains("WHAT BECOMES OF IT"), "{}", ran.out);
+    assert!(ran.err.contains(&format!("longrun watch {ID}")) && ran.err.lines().count() == 1, "{}", ran.err);
+}

@@ -36,6 +36,7 @@ async fn run_on(words: &[&str], terminal: bool) -> Ran {
         Subcommand::List(list) => list.run(&mut output).await,
         Subcommand::Delete(delete) => delete.run(&mut output).await,
         Subcommand::Queues(queues) => queues.run(&mut output).await,
+        Subcommand::Demo(demo) => demo.run(&mut output).await,
         Subcommand::Watch(watch) => watch.run(&mut output).await,
         Subcommand::Cancel(cancel) => cancel.run(&mut output).await,
         Subcommand::Retry(retry) => retry.run(&mut output).await,
