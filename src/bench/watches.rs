@@ -19,8 +19,10 @@ use super::report::Report;
 const EXTERNAL: &str = r#"{"status":"Running"}"#;
 /// Changes that are measured, one after the other.
 const CHANGES: usize = 1000;
-/// Watchers of everything that all hear of each change.
-const CROWD: usize = 256;
+/// Watchers of one operation that all hear of each change.
+const CROWD: usize = 1_000;
+/// One watcher in so many does not read.
+const ONE_DEAF_IN: usize = 100;
 /// Watchers of everything while operations are created.
 const BESIDE: usize = 8;
 /// How far a watcher may be behind before it has missed something.
@@ -83,7 +85,9 @@ pub(super) async fn measure(plan: &Plan, watchers: usize) -> Result<Report, Load
         paths.push(external(&mut connection).await?);
     }
     let idle = idle(&server, &paths, &mut report).await?;
-    changes(&server, &paths[0], watchers, &mut report).await?;
+    let detail = format!("beside {watchers} idle watchers");
+    changes(&server, &paths[0], &detail, &mut report).await?;
+    deaf(&server, &paths[0], watchers / ONE_DEAF_IN, &mut report).await?;
     drop(idle);
     crowd(&server, &paths[0], &mut report).await?;
     beside(&server, plan, &mut report).await?;
@@ -112,7 +116,7 @@ async fn idle(server: &Server, paths: &[String], report: &mut Report) -> Result<
 }
 
 /// From a change to its watcher.
-async fn changes(server: &Server, path: &str, idle: usize, report: &mut Report) -> Result<(), LoadError> {
+async fn changes(server: &Server, path: &str, beside: &str, report: &mut Report) -> Result<(), LoadError> {
     let mut watcher = Watcher::open(&server.authority, &format!("{path}/events")).await?;
     watcher.next().await?;
     let mut connection = Connection::open(&server.authority).await?;
@@ -127,8 +131,7 @@ async fn changes(server: &Server, path: &str, idle: usize, report: &mut Report) 
         heard.record(event?);
     }
     let [p50, p99] = [0.5, 0.99].map(|part| heard.quantile(part));
-    let detail = format!("p50; p99 {p99:.0?}; beside {idle} idle watchers");
-    report.add("change → its watcher", micros(p50), "µs", detail);
+    report.add("change → its watcher", micros(p50), "µs", format!("p50; p99 {p99:.0?}; {beside}"));
     let answer = answered.quantile(0.5);
     report.add(
         "÷ change → its answer",
@@ -139,11 +142,27 @@ async fn changes(server: &Server, path: &str, idle: usize, report: &mut Report) 
     Ok(())
 }
 
+/// The same beside watchers of everything who do not read, and what those cost.
+async fn deaf(server: &Server, path: &str, count: usize, report: &mut Report) -> Result<(), LoadError> {
+    let mut watchers = Vec::with_capacity(count);
+    for _ in 0..count {
+        watchers.push(Watcher::open(&server.authority, "/v1.0/events").await?);
+    }
+    let before = server.resident_bytes();
+    changes(server, path, &format!("and {count} who do not read"), report).await?;
+    let grown = server.resident_bytes().saturating_sub(before);
+    #[allow(clippy::cast_precision_loss)] // Bytes of memory are far below 2^52.
+    report.add("memory grown by those", grown as f64 / 1024.0 / 1024.0, "MiB", "");
+    Ok(())
+}
+
 /// From a change to the last of many.
 async fn crowd(server: &Server, path: &str, report: &mut Report) -> Result<(), LoadError> {
     let mut watchers = Vec::with_capacity(CROWD);
     for _ in 0..CROWD {
-        watchers.push(Watcher::open(&server.authority, "/v1.0/events").await?);
+        let mut watcher = Watcher::open(&server.authority, &format!("{path}/events")).await?;
+        watcher.next().await?;
+        watchers.push(watcher);
     }
     let mut connection = Connection::open(&server.authority).await?;
     let mut last = Latencies::default();
