@@ -195,7 +195,10 @@ pub(crate) fn truncate(path: &Path, length: usize, below: impl FnOnce() -> i32) 
 
 pub(crate) fn delete(path: &Path, synced: bool, below: impl FnOnce() -> i32) -> i32 {
     let code = written(path, Op::Delete, below);
-    if code == ffi::SQLITE_OK && synced { sync(path, false) } else { code }
+    if let Some(directory) = path.parent().filter(|_| code == ffi::SQLITE_OK && synced) {
+        directory_synced(directory);
+    }
+    code
 }
 
 /// The file below needs none: the machine that this runs on keeps its power.
@@ -215,6 +218,21 @@ pub(crate) fn sync(path: &Path, is_log: bool) -> i32 {
         return ffi::SQLITE_IOERR_FSYNC;
     }
     ffi::SQLITE_OK
+}
+
+/// Somebody synced the directory itself: what was deleted there stays so. Its own sync makes a file's name durable.
+pub(crate) fn directory_synced(directory: &Path) {
+    let mut disk = disk();
+    if disk.deaf == Deaf::All {
+        return;
+    }
+    for (path, file) in &mut disk.files {
+        let last = file.unsynced.iter().rposition(|op| matches!(op, Op::Delete));
+        if let Some(last) = last.filter(|_| path.parent() == Some(directory)) {
+            file.unsynced.drain(..=last);
+            file.durable = None;
+        }
+    }
 }
 
 /// The disk, for one test. Empty; what is opened from now on is on it.
