@@ -164,7 +164,7 @@ fn connection(file: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connectio
 /// be shown, and vanish in a power cut a second later.
 pub(super) fn settle(writer: &Connection, file: &Path) -> Result<()> {
     writer.pragma_update(None, "page_size", wal::PAGE_BYTES)?;
-    let mode: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let mode = log_mode(writer)?;
     if mode != "wal" {
         let what = format!("SQLite keeps its journal as {mode} there, not as a write-ahead log");
         return Err(Fault::File(std::io::Error::other(what)));
@@ -176,6 +176,19 @@ pub(super) fn settle(writer: &Connection, file: &Path) -> Result<()> {
         return Err(Fault::Damaged("it is shorter than its own header says"));
     }
     Ok(())
+}
+
+/// Keeps the journal as a write-ahead log; the mode that holds then. SQLite tells the mode before it writes the change: only
+/// the statement's end says whether that went well. In the old mode, commits would not outlive a power loss.
+fn log_mode(writer: &Connection) -> Result<String> {
+    let mut statement = writer.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mode = match rows.next()? {
+        Some(row) => row.get(0)?,
+        None => String::new(),
+    };
+    while rows.next()?.is_some() {}
+    Ok(mode)
 }
 
 /// Reads what is kept in memory, and does to the leases what a start does.

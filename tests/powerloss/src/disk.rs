@@ -93,7 +93,9 @@ impl Disk {
     /// Counts a write or a sync, and does what was planned for it.
     fn call(&mut self) -> Option<Fault> {
         self.calls += 1;
-        if self.cut.as_ref().is_some_and(|cut| cut.at <= self.calls)
+        let unsynced = self.files.values().any(|file| !file.unsynced.is_empty());
+        if unsynced
+            && self.cut.as_ref().is_some_and(|cut| cut.at <= self.calls)
             && let Some(cut) = self.cut.take()
         {
             (cut.before)();
@@ -265,7 +267,7 @@ impl Plugged {
         disk().fault = Some((at, fault));
     }
 
-    /// Power goes so many calls from now; `before` is called just then.
+    /// Power goes so many calls from now, or a little later, when there is something to lose; `before` is called just then.
     pub fn cut(&mut self, calls: u64, before: impl FnOnce() + Send + 'static) {
         let mut disk = disk();
         let at = disk.calls + calls;

@@ -90,14 +90,14 @@ impl Record {
 /// A store, and the record of its commits.
 pub struct Mirrored<S> {
     store: S,
-    record: Record,
+    commits: Record,
     cursor: i64,
 }
 
 impl<S: Store> Mirrored<S> {
     /// Goes on after `cursor`.
-    pub fn new(store: S, cursor: i64, record: Record) -> Self {
-        Self { store, record, cursor }
+    pub fn new(store: S, cursor: i64, commits: Record) -> Self {
+        Self { store, commits, cursor }
     }
 }
 
@@ -115,7 +115,7 @@ impl<S: Store> Store for Mirrored<S> {
         });
         let commit =
             Commit { cursor: self.cursor, told: !changes.events.is_empty(), changed: changed.collect() };
-        self.record.0.lock().unwrap_or_else(PoisonError::into_inner).push(commit);
+        self.commits.0.lock().unwrap_or_else(PoisonError::into_inner).push(commit);
         Ok(())
     }
 
