@@ -3,6 +3,7 @@
 mod clock;
 mod durable;
 mod followed;
+mod full_disk;
 mod inside;
 mod once;
 mod outage;

@@ -46,6 +46,12 @@ pub enum OpenError {
         /// What is wrong with it.
         what: String,
     },
+    /// There is no room, not even for the log of the start, and no reserve to give back.
+    #[error("the disk of {} is full: the store cannot be opened before there is room", .directory.display())]
+    Full {
+        /// Where.
+        directory: PathBuf,
+    },
     /// The file system refused.
     #[error("the store in {} cannot be opened: {what}", .directory.display())]
     Io {

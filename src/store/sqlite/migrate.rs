@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::error::{Fault, OpenError};
+use super::open::refusal;
 
 /// Every schema so far, in order; `PRAGMA user_version` says how many of them a file has seen.
 pub(super) const SCHEMA: &[&str] =
@@ -16,7 +17,7 @@ const APPLICATION: i64 = 0x4C6E_6772;
 
 /// Brings the file to the latest of `schema`.
 pub(super) fn migrate(connection: &mut Connection, file: &Path, schema: &[&str]) -> Result<(), OpenError> {
-    let io = |fault: Fault| OpenError::Io { directory: parent(file), what: fault.to_string() };
+    let io = |fault: Fault| refusal(&fault, &parent(file), file);
     let number = |name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(Fault::from).map_err(io)
     };

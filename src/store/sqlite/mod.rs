@@ -192,11 +192,12 @@ impl Store for SqliteStore {
     }
 
     fn has_room(&mut self) -> bool {
-        self.space.has_room()
+        let writer = &self.writer;
+        self.space.has_room(|| wal::free_bytes(writer))
     }
 
     fn release_reserve(&mut self) {
-        self.space.release();
+        let _ = self.space.release();
     }
 }
 

@@ -66,7 +66,7 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
     let Options { directory, min_free_bytes, time } = options;
     make(&directory)?;
     let lock = hold(&directory)?;
-    let space = Space::open(&directory, min_free_bytes);
+    let mut space = Space::open(&directory, min_free_bytes);
     let file = directory.join(FILE);
     if !file.exists() {
         // Only then: closing a database that is open elsewhere in this process drops the locks on it.
@@ -75,10 +75,11 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
     }
     let refuse = |fault: Fault| refusal(&fault, &directory, &file);
 
-    let mut writer = connection(&file, OpenFlags::default(), WRITER_CACHE_KIB).map_err(refuse)?;
-    settle(&writer, &file).map_err(refuse)?;
-    migrate::migrate(&mut writer, &file, SCHEMA)?;
-    let (resident, clock, epoch) = resume(&mut writer, time).map_err(refuse)?;
+    let Recovered { mut writer, resident, clock, epoch } = match recover(&directory, &file, &time) {
+        // As while it serves: on the reserve's room what runs can end.
+        Err(OpenError::Full { .. }) if space.release() => recover(&directory, &file, &time)?,
+        other => other?,
+    };
 
     let health = Arc::new(Health::default());
     let copier = connection(&file, OpenFlags::default(), OTHER_CACHE_KIB).map_err(refuse)?;
@@ -87,6 +88,27 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
     sync(&directory).map_err(|error| refuse(error.into()))?;
     let store = SqliteStore { log, writer, resident, clock, space, health, epoch, _lock: lock };
     Ok((store, Arc::new(reader)))
+}
+
+/// A file that may be written, and what is known of it.
+struct Recovered {
+    writer: Connection,
+    resident: Resident,
+    clock: Arc<Clock>,
+    epoch: u32,
+}
+
+fn recover(
+    directory: &Path,
+    file: &Path,
+    time: &Arc<dyn TimeSource>,
+) -> std::result::Result<Recovered, OpenError> {
+    let refuse = |fault: Fault| refusal(&fault, directory, file);
+    let mut writer = connection(file, OpenFlags::default(), WRITER_CACHE_KIB).map_err(refuse)?;
+    settle(&writer, file).map_err(refuse)?;
+    migrate::migrate(&mut writer, file, SCHEMA)?;
+    let (resident, clock, epoch) = resume(&mut writer, time.clone()).map_err(refuse)?;
+    Ok(Recovered { writer, resident, clock, epoch })
 }
 
 /// Users' data is in it: for this user only.
@@ -130,8 +152,10 @@ fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
     }
 }
 
-fn refusal(fault: &Fault, directory: &Path, file: &Path) -> OpenError {
-    if fault.is_damage() {
+pub(super) fn refusal(fault: &Fault, directory: &Path, file: &Path) -> OpenError {
+    if fault.is_full() {
+        OpenError::Full { directory: directory.to_owned() }
+    } else if fault.is_damage() {
         OpenError::Corrupt { file: file.to_owned(), what: fault.to_string() }
     } else {
         OpenError::Io { directory: directory.to_owned(), what: fault.to_string() }

@@ -33,7 +33,8 @@ impl Space {
     }
 
     /// Whether there is room for new work. A file system that cannot say has room until it refuses.
-    pub(super) fn has_room(&mut self) -> bool {
+    /// What the file itself has free for new rows counts: pruning frees that, and the file never shrinks.
+    pub(super) fn has_room(&mut self, free_within: impl FnOnce() -> u64) -> bool {
         if let Some((at, room)) = self.looked
             && at.elapsed() < LOOK_EVERY
         {
@@ -43,22 +44,23 @@ impl Space {
             if !self.reserved && free >= self.min_free_bytes {
                 self.reserved = self.reserve_again(free);
             }
-            free >= self.min_free_bytes
+            free.saturating_add(free_within()) >= self.min_free_bytes
         });
         self.looked = Some((Instant::now(), room));
         room
     }
 
-    /// Gives the reserve back to the file system.
-    pub(super) fn release(&mut self) {
+    /// Gives the reserve back to the file system; false when there is none.
+    pub(super) fn release(&mut self) -> bool {
         self.looked = None;
         if !std::mem::take(&mut self.reserved) {
-            return;
+            return false;
         }
         match fs::remove_file(self.reserve()) {
             Ok(()) => tracing::warn!("the disk is full; released the reserve so that running work can end"),
             Err(error) => tracing::error!(%error, "the disk is full, and the reserve cannot be released"),
         }
+        true
     }
 
     fn reserve(&self) -> PathBuf {
@@ -118,7 +120,7 @@ mod tests {
         space.release();
         assert!(!path.exists());
         space.release();
-        assert!(space.has_room());
+        assert!(space.has_room(|| 0));
         assert_eq!(fs::metadata(&path).unwrap().len(), RESERVE_BYTES);
     }
 
@@ -126,10 +128,13 @@ mod tests {
     fn below_the_watermark_there_is_no_room() {
         let directory = tempfile::tempdir().unwrap();
         let mut space = Space::open(directory.path(), u64::MAX);
-        assert!(!space.has_room());
+        assert!(!space.has_room(|| 0));
         space.min_free_bytes = 0;
-        assert!(!space.has_room(), "the answer holds for a second");
+        assert!(!space.has_room(|| 0), "the answer holds for a second");
         space.looked = None;
-        assert!(space.has_room());
+        assert!(space.has_room(|| 0));
+        space.min_free_bytes = u64::MAX;
+        space.looked = None;
+        assert!(space.has_room(|| u64::MAX), "pages that the file has free count");
     }
 }

@@ -136,6 +136,12 @@ impl Drop for Log {
     }
 }
 
+/// Bytes that the file has free for new rows; none where it cannot say.
+pub(super) fn free_bytes(connection: &Connection) -> u64 {
+    let pages = connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0));
+    pages.map_or(0, |pages| u64::from(pages) * u64::from(PAGE_BYTES))
+}
+
 fn run(connection: &Connection, mode: CheckpointMode) -> Result<()> {
     connection.wal_checkpoint_v2(None::<&str>, mode)?;
     Ok(())

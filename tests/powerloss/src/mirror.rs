@@ -109,12 +109,12 @@ impl<S: Store> Store for Mirrored<S> {
     fn commit(&mut self, changes: &mut Changes) -> Result<(), StoreError> {
         self.store.commit(changes)?;
         self.cursor = changes.events.last().map_or(self.cursor, |last| last.event.cursor);
-        let changed = changes.operations.iter().filter_map(|touched| {
+        let rows = changes.operations.iter().filter_map(|touched| {
             let seq = touched.seq()?.0;
             Some((seq, touched.after.as_ref().map(Row::of)))
         });
         let commit =
-            Commit { cursor: self.cursor, told: !changes.events.is_empty(), changed: changed.collect() };
+            Commit { cursor: self.cursor, told: !changes.events.is_empty(), changed: rows.collect() };
         self.commits.0.lock().unwrap_or_else(PoisonError::into_inner).push(commit);
         Ok(())
     }
