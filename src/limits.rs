@@ -106,6 +106,8 @@ pub const RETAIN_EVENTS_MIN: Duration = Duration::from_hours(1);
 pub const RETAIN_EVENTS_DEFAULT: Duration = Duration::from_hours(3 * 24);
 /// How long anything may be asked to be kept: ten years.
 pub const RETAIN_MAX: Duration = Duration::from_hours(3660 * 24);
+/// Expired operations that the claims of one turn pass over: they fail in the same turn, so that none is passed twice.
+pub const TURN_EXPIRED_MAX: usize = 1000;
 /// Ended operations that a turn prunes when it has nothing else to do: some milliseconds.
 pub const PRUNE_OPERATIONS_MAX: usize = 200;
 /// Events that it prunes then.

@@ -296,7 +296,7 @@ impl Operation {
     }
 
     /// Whether its `expirationDateTime` has passed while it waits.
-    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
         matches!(self.state, State::Waiting { .. }) && self.expires.is_some_and(|expires| expires <= now)
     }
 

@@ -103,7 +103,8 @@ pub struct WorkingSet {
     /// For each want what it may take, in the order of [`crate::operation::Rank`]. An operation stands in one list only:
     /// a later want may also take what is left of an earlier one's.
     pub ready: Vec<Vec<Seq>>,
-    /// Those on which time acts now.
+    /// Those on which time acts now, and those that a want passed over since they have expired: at most
+    /// [`crate::limits::TURN_EXPIRED_MAX`] of them, beyond which they are among the ready ones.
     pub due: Vec<Seq>,
     /// Those that ended too long ago, as the turn's [`Prune`] asks.
     pub stale: Vec<Seq>,

@@ -92,6 +92,13 @@ impl Kept {
             self.find(|row| *row.tenant() == key.0 && row.spec.key.as_ref() == Some(&key.1))
                 .map(|seq| (key.clone(), seq))
         };
+        let (ready, expired) = self.ready(&touches.wants, now);
+        let mut due = self.due(now, touches.due);
+        for seq in expired {
+            if !due.contains(&seq) {
+                due.push(seq);
+            }
+        }
         let mut set = WorkingSet {
             now,
             first_seq: Seq(self.last_seq + 1),
@@ -99,8 +106,8 @@ impl Kept {
             by_id: touches.ids.iter().filter_map(named).collect(),
             by_key: touches.keys.iter().filter_map(keyed).collect(),
             by_claim: HashMap::new(),
-            ready: self.ready(&touches.wants),
-            due: self.due(now, touches.due),
+            ready,
+            due,
             stale: Vec::new(),
             stale_events: None,
             oldest: Oldest::default(),
@@ -159,9 +166,9 @@ impl Kept {
         self.rows().find(|row| is(row)).map(|row| row.seq)
     }
 
-    /// For each want the best of what no earlier one has.
-    fn ready(&self, wants: &[Want]) -> Vec<Vec<Seq>> {
-        let mut taken = HashSet::new();
+    /// For each want the best of what no earlier one has, and what was passed over since it has expired.
+    fn ready(&self, wants: &[Want], now: Timestamp) -> (Vec<Vec<Seq>>, Vec<Seq>) {
+        let (mut taken, mut expired) = (HashSet::new(), Vec::new());
         let one = |want: &Want| {
             let lanes = |row: &&Arc<Operation>| {
                 let lane = &row.spec.lane;
@@ -170,15 +177,26 @@ impl Kept {
             let mut free: Vec<_> = self
                 .rows()
                 .filter(lanes)
-                .filter_map(|row| row.rank())
-                .filter(|rank| !taken.contains(&rank.seq))
+                .filter_map(|row| Some((row.rank()?, row.is_expired(now))))
+                .filter(|(rank, _)| !taken.contains(&rank.seq))
                 .collect();
             free.sort();
-            let mine: Vec<Seq> = free.into_iter().map(|rank| rank.seq).take(want.limit).collect();
-            taken.extend(mine.iter().copied());
+            let mut mine = Vec::new();
+            for (rank, is_expired) in free {
+                if mine.len() == want.limit {
+                    break;
+                }
+                let passed_over = is_expired && expired.len() < limits::TURN_EXPIRED_MAX;
+                if passed_over {
+                    expired.push(rank.seq);
+                } else {
+                    mine.push(rank.seq);
+                }
+                taken.insert(rank.seq);
+            }
             mine
         };
-        wants.iter().map(one).collect()
+        (wants.iter().map(one).collect(), expired)
     }
 
     /// What is too old, and what is the oldest after that. Of the same moment those go first that arrived first.

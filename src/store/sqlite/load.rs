@@ -10,8 +10,9 @@ use super::claim::Heads;
 use super::columns::Fields;
 use super::error::Result;
 use super::row;
+use crate::limits;
 use crate::operation::{Operation, Seq, Timestamp};
-use crate::store::turn::{Oldest, Touches, WorkingSet};
+use crate::store::turn::{Oldest, Touches, Want, WorkingSet};
 
 static BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::OPERATION));
@@ -34,6 +35,8 @@ pub(super) struct Loading<'a> {
     pub(super) connection: &'a Connection,
     pub(super) resident: &'a mut Resident,
     pub(super) set: WorkingSet,
+    /// What the wants passed over.
+    expired: Vec<Seq>,
 }
 
 impl<'a> Loading<'a> {
@@ -53,7 +56,7 @@ impl<'a> Loading<'a> {
             new_lanes: HashSet::new(),
             lanes_of: HashMap::new(),
         };
-        Self { connection, resident, set }
+        Self { connection, resident, set, expired: Vec::new() }
     }
 
     pub(super) fn all(mut self, touches: &Touches) -> Result<WorkingSet> {
@@ -66,6 +69,8 @@ impl<'a> Loading<'a> {
         self.claimed(touches)?;
         self.wanted(touches)?;
         self.due(touches.due)?;
+        let due: HashSet<Seq> = self.set.due.iter().copied().collect();
+        self.set.due.extend(self.expired.drain(..).filter(|seq| !due.contains(seq)));
         if let Some(prune) = &touches.prune {
             self.stale(prune)?;
         }
@@ -116,11 +121,27 @@ impl<'a> Loading<'a> {
     fn wanted(&mut self, touches: &Touches) -> Result<()> {
         let mut heads = Heads::default();
         for want in &touches.wants {
-            let taken = heads.take(self.connection, &mut self.resident.lanes, want)?;
-            self.numbered(&taken)?;
-            self.set.ready.push(taken);
+            let mut ready = Vec::new();
+            while ready.len() < want.limit {
+                let missing = Want { limit: want.limit - ready.len(), ..want.clone() };
+                let taken = heads.take(self.connection, &mut self.resident.lanes, &missing)?;
+                if taken.is_empty() {
+                    break;
+                }
+                self.numbered(&taken)?;
+                for seq in taken {
+                    if self.passes_over(seq) { self.expired.push(seq) } else { ready.push(seq) }
+                }
+            }
+            self.set.ready.push(ready);
         }
         Ok(())
+    }
+
+    /// It has expired, and the tick has not come to it yet: a claim would be refused.
+    fn passes_over(&self, seq: Seq) -> bool {
+        let expired = |it: &Arc<Operation>| it.is_expired(self.set.now);
+        self.expired.len() < limits::TURN_EXPIRED_MAX && self.set.operations.get(&seq).is_some_and(expired)
     }
 
     fn new_lanes(&mut self, touches: &Touches) {

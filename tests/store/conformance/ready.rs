@@ -22,6 +22,7 @@ every_store! {
     a_lane_that_was_empty_is_found_again
     a_turn_rolled_back_hides_nothing
     an_external_one_is_never_ready
+    what_has_expired_is_passed_over_and_ticked_instead
 }
 
 fn in_lane(number: u128, queue: &str, operation_type: &str, priority: i8) -> Submission {
@@ -165,4 +166,19 @@ fn a_turn_rolled_back_hides_nothing(world: &mut World) {
 fn an_external_one_is_never_ready(world: &mut World) {
     world.submit(&draft(1, |submission| submission.spec.external = true));
     assert_eq!(all_ready(world), [0; 0]);
+}
+
+fn what_has_expired_is_passed_over_and_ticked_instead(world: &mut World) {
+    let doomed: Vec<_> = (1..=30)
+        .map(|number| draft(number, |submission| submission.expires = Some(start().plus_seconds(10))))
+        .collect();
+    world.submit_all(&doomed);
+    let last = world.submit(&bare(31));
+    world.pass_seconds(20);
+    // The turn's own look at what is due would come to only some of them.
+    let mut turn = world.begin(&Touches { due: 4, ..wants(vec![want(1)]) });
+    assert_eq!(turn.set.ready, [vec![last]]);
+    assert_eq!(turn.tick(), 30);
+    world.commit(turn);
+    assert!(doomed.iter().all(|it| world.shown(it.spec.id).completed().is_some()));
 }
