@@ -29,9 +29,7 @@ pub(super) async fn against(server: &Server, plan: &Plan, next: fn() -> Call) ->
 /// Turns and commits of a server so far.
 pub(super) async fn commits(authority: &Arc<str>) -> Result<u64, LoadError> {
     let mut connection = Connection::open(authority).await?;
-    let body = connection.call(StatusCode::OK, Call::get("/readyz")).await?;
-    let readiness: serde_json::Value =
-        serde_json::from_slice(&body).map_err(|error| LoadError::Other(error.to_string()))?;
+    let readiness = connection.value(StatusCode::OK, Call::get("/readyz")).await?;
     Ok(readiness["commits"].as_u64().unwrap_or(0))
 }
 

@@ -39,15 +39,6 @@ async fn nothing(_: Context) -> Result<(), HandlerError> {
     Ok(())
 }
 
-/// How many operations of the queue have completed.
-async fn completed(connection: &mut Connection) -> Result<u64, LoadError> {
-    let body = connection.call(StatusCode::OK, Call::get("/v1.0/queues")).await?;
-    let queues: serde_json::Value =
-        serde_json::from_slice(&body).map_err(|error| LoadError::Other(error.to_string()))?;
-    let counts = queues["value"].as_array().into_iter().flatten();
-    Ok(counts.filter_map(|queue| queue["completed"].as_u64()).sum())
-}
-
 /// CPU of the three parts so far: server, worker, submitters.
 struct Parts<'a> {
     server: &'a Server,
@@ -84,7 +75,7 @@ pub(super) async fn balanced(plan: &Plan, in_process: bool) -> Result<Report, Lo
     let submitters: Vec<_> = submitters.into_iter().map(tokio::spawn).collect();
     let mut watch = Connection::open(&server.authority).await?;
     let look = async |watch: &mut Connection| {
-        let completed = completed(watch).await?;
+        let completed = watch.queued("completed").await?;
         done.store(completed, Ordering::Relaxed);
         Ok::<_, LoadError>((completed, made.load(Ordering::Relaxed)))
     };
@@ -156,7 +147,7 @@ pub(super) async fn drain(plan: &Plan, waiting: usize) -> Result<Report, LoadErr
     let began = Instant::now();
     let _worker = Server::worker(&format!("http://{}", server.authority), CONCURRENCY)?;
     let waiting = waiting as u64;
-    while completed(&mut watch).await? < waiting {
+    while watch.queued("completed").await? < waiting {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let elapsed = began.elapsed();

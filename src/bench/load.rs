@@ -132,6 +132,31 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// The same, of an answer that is JSON.
+    pub async fn value(
+        &mut self,
+        expected: StatusCode,
+        request: Call,
+    ) -> Result<serde_json::Value, LoadError> {
+        let body = self.call(expected, request).await?;
+        serde_json::from_slice(&body).map_err(|error| LoadError::Other(error.to_string()))
+    }
+
+    /// Submits an operation: the path of it.
+    pub async fn submit(&mut self, body: &'static str) -> Result<String, LoadError> {
+        let made = self.value(StatusCode::CREATED, Call::post("/v1.0/operations", body)).await?;
+        Ok(format!("/v1.0/operations/{}", made["id"].as_str().unwrap_or_default()))
+    }
+
+    /// How many operations of all queues stand there, by the field that says so.
+    pub async fn queued(&mut self, field: &str) -> Result<u64, LoadError> {
+        let queues = self.value(StatusCode::OK, Call::get("/v1.0/queues")).await?;
+        let counts = queues["value"].as_array().into_iter().flatten();
+        Ok(counts.filter_map(|queue| queue[field].as_u64()).sum())
+    }
+}
+
 /// One request of a bench.
 #[derive(Debug, Clone)]
 pub struct Call {

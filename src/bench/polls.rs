@@ -11,11 +11,7 @@ use super::report::Report;
 /// An operation of the server, and its `ETag`.
 async fn live(server: &Server) -> Result<(String, String), LoadError> {
     let mut connection = Connection::open(&server.authority).await?;
-    let body = connection.call(StatusCode::CREATED, Call::post("/v1.0/operations", BODY)).await?;
-    let made: serde_json::Value =
-        serde_json::from_slice(&body).map_err(|error| LoadError::Other(error.to_string()))?;
-    let path = format!("/v1.0/operations/{}", made["id"].as_str().unwrap_or_default());
-    Ok((path, "\"1-1\"".to_owned()))
+    Ok((connection.submit(BODY).await?, "\"1-1\"".to_owned()))
 }
 
 async fn polls(server: &Server, plan: &Plan, path: &str) -> Result<Measured, LoadError> {

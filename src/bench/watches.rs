@@ -62,14 +62,6 @@ impl Watcher {
     }
 }
 
-/// An operation that is carried out elsewhere: the path of it.
-async fn external(connection: &mut Connection) -> Result<String, LoadError> {
-    let body = connection.call(StatusCode::CREATED, Call::post("/v1.0/operations", EXTERNAL)).await?;
-    let made: serde_json::Value =
-        serde_json::from_slice(&body).map_err(|error| LoadError::Other(error.to_string()))?;
-    Ok(format!("/v1.0/operations/{}", made["id"].as_str().unwrap_or_default()))
-}
-
 fn change(path: &str, n: usize) -> Call {
     let body = format!(r#"{{"percentComplete":{}}}"#, n % 100);
     Call { method: Method::PATCH, ..Call::post(path, body) }
@@ -82,7 +74,7 @@ pub(super) async fn measure(plan: &Plan, watchers: usize) -> Result<Report, Load
     let mut connection = Connection::open(&server.authority).await?;
     let mut paths = Vec::with_capacity(watchers);
     for _ in 0..watchers.max(1) {
-        paths.push(external(&mut connection).await?);
+        paths.push(connection.submit(EXTERNAL).await?);
     }
     let idle = idle(&server, &paths, &mut report).await?;
     let detail = format!("beside {watchers} idle watchers");
@@ -189,7 +181,7 @@ async fn beside(server: &Server, plan: &Plan, report: &mut Report) -> Result<(),
     let alone = creates::against(server, plan, creates::create).await?;
     report.rate("durable creates alone", &alone);
     let mut connection = Connection::open(&server.authority).await?;
-    let before = waiting(&mut connection).await?;
+    let before = connection.queued("ready").await?;
     let (sender, made) = watch::channel(None);
     let mut watchers = JoinSet::new();
     for _ in 0..BESIDE {
@@ -199,7 +191,7 @@ async fn beside(server: &Server, plan: &Plan, report: &mut Report) -> Result<(),
     let watched = creates::against(server, plan, creates::create).await?;
     report.rate("durable creates, watched", &watched);
     let over = Instant::now();
-    sender.send_replace(Some(waiting(&mut connection).await? - before));
+    sender.send_replace(Some(connection.queued("ready").await? - before));
     while let Some(told) = tokio::time::timeout(BEHIND_MAX, watchers.join_next())
         .await
         .map_err(|_| LoadError::Other("a watcher was not told of every create".to_owned()))?
@@ -224,13 +216,4 @@ async fn until_told(mut watcher: Watcher, mut made: watch::Receiver<Option<u64>>
         }
     }
     Ok(())
-}
-
-/// How many operations wait.
-async fn waiting(connection: &mut Connection) -> Result<u64, LoadError> {
-    let body = connection.call(StatusCode::OK, Call::get("/v1.0/queues")).await?;
-    let queues: serde_json::Value =
-        serde_json::from_slice(&body).map_err(|error| LoadError::Other(error.to_string()))?;
-    let counts = queues["value"].as_array().into_iter().flatten();
-    Ok(counts.filter_map(|queue| queue["ready"].as_u64()).sum())
 }
