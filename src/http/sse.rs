@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderValue, header};
 
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::view::OperationView;
 use crate::limits;
 use crate::operation::{EventKind, Operation};
@@ -22,19 +22,19 @@ pub(super) fn event(epoch: u32, told: &Told) -> Bytes {
         let event = &told.event;
         let view = OperationView::of(&event.operation).input(None);
         let view = if event.kind == EventKind::Completed { view } else { view.without_result() };
-        block(Cursor { epoch, n: event.cursor }, event.kind.as_str(), &view)
+        block(Cursor { epoch, n: event.cursor }, event.kind.as_str(), &json(&view))
     };
     told.shown.get_or_init(render).clone()
 }
 
 /// How it stands, at the beginning of a stream.
 pub(super) fn snapshot(cursor: Cursor, operation: &Operation) -> Bytes {
-    block(cursor, "snapshot", &OperationView::of(operation).input(None))
+    block(cursor, "snapshot", &json(&OperationView::of(operation).input(None)))
 }
 
 /// What lay before this cursor is not known any more.
 pub(super) fn reset(cursor: Cursor) -> Bytes {
-    Bytes::from(format!("id: {cursor}\nevent: reset\ndata: {{}}\n\n"))
+    block(cursor, "reset", "{}")
 }
 
 /// A sign of life. An `id` without data moves on where a client resumes, and is no event.
@@ -47,9 +47,12 @@ pub(super) fn come_again() -> Bytes {
     Bytes::from(format!("retry: {}\n\n", fastrand::u64(limits::STREAM_RETRY_MILLIS)))
 }
 
-fn block(cursor: Cursor, event: &str, view: &OperationView<'_>) -> Bytes {
+fn json(view: &OperationView<'_>) -> String {
     // Names, numbers and JSON always serialise.
-    let json = serde_json::to_string(view).unwrap_or_default();
+    serde_json::to_string(view).unwrap_or_default()
+}
+
+fn block(cursor: Cursor, event: &str, json: &str) -> Bytes {
     let mut text = String::with_capacity(json.len() + 64);
     let _ = write!(text, "id: {cursor}\nevent: {event}\n");
     // What users sent may hold line ends between its tokens; a client puts the lines together again.
@@ -84,7 +87,7 @@ pub(super) fn accepted(headers: &http::HeaderMap) -> Result<(), ApiError> {
     if said.peek().is_none() || said.any(takes) {
         return Ok(());
     }
-    Err(ApiError::new(super::error::Code::NotAcceptable, "this is answered by text/event-stream only"))
+    Err(ApiError::new(Code::NotAcceptable, "this is answered by text/event-stream only"))
 }
 
 /// Where a client resumes: the `Last-Event-ID` that it was shown last. An empty one is none.
@@ -95,7 +98,7 @@ pub(super) fn last_event_id(headers: &http::HeaderMap) -> Result<Option<Cursor>,
     let cursor = value.to_str().ok().and_then(|text| Cursor::parse(text).ok());
     cursor.map(Some).ok_or_else(|| {
         let message = "the Last-Event-ID is not one that this server has shown";
-        ApiError::new(super::error::Code::InvalidCursor, message).target("Last-Event-ID")
+        ApiError::new(Code::InvalidCursor, message).target("Last-Event-ID")
     })
 }
 
@@ -105,6 +108,15 @@ mod tests {
 
     #[test]
     fn line_ends_inside_json_begin_lines_of_data() {
+        let cursor = Cursor { epoch: 1, n: 2 };
+        assert_eq!(
+            &block(cursor, "updated", "{\n1\r2 }")[..],
+            b"id: 00000001-2\nevent: updated\ndata: {\ndata: 1\ndata: 2 }\n\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_operation_is_written_as_the_standard_has_it() {
         let cursor = Cursor { epoch: 1, n: 2 };
         assert_eq!(&keep_alive(Some(cursor))[..], b":\nid: 00000001-2\n\n");
         assert_eq!(&reset(cursor)[..], b"id: 00000001-2\nevent: reset\ndata: {}\n\n");

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use crate::operation::{Attempt, Event, Json, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
 use clock::ClockState;
 use credential::Credential;
+use cursor::Cursor;
 use query::{Listing, Query};
 use turn::{Changes, Touches, WorkerSeen, WorkingSet};
 
@@ -126,6 +127,13 @@ pub struct History {
     pub whole_after: i64,
     /// The last cursor given.
     pub last: i64,
+}
+
+impl History {
+    /// The cursor of that number in this history.
+    pub fn cursor(&self, n: i64) -> Cursor {
+        Cursor { epoch: self.epoch, n }
+    }
 }
 
 /// A part of the events.

@@ -77,7 +77,7 @@ pub(super) async fn of_one(
     let mut watcher = app.tracker.watch(Whose::Operation(tenant.clone(), id));
     let operation = app.tracker.get(tenant, id).await?;
     let history = app.tracker.reader().history().await?;
-    let cursor = |n| Cursor { epoch: history.epoch, n };
+    let stands = history.cursor(operation.cursor);
     let has_ended = operation.status().is_terminal();
     let mut first = VecDeque::new();
     match Start::of(seen, history) {
@@ -89,9 +89,9 @@ pub(super) async fn of_one(
         Start::After(n) => watcher.place(n, operation.cursor),
         start => {
             if let Start::Reset = start {
-                first.push_back(sse::reset(cursor(operation.cursor)));
+                first.push_back(sse::reset(stands));
             }
-            first.push_back(sse::snapshot(cursor(operation.cursor), &operation));
+            first.push_back(sse::snapshot(stands, &operation));
             watcher.place(operation.cursor, operation.cursor);
         }
     }
@@ -134,12 +134,12 @@ pub(super) async fn of_many(
         Start::After(n) => n,
         Start::Fresh => history.last,
         Start::Reset => {
-            first.push_back(sse::reset(Cursor { epoch: history.epoch, n: history.last }));
+            first.push_back(sse::reset(history.cursor(history.last)));
             history.last
         }
     };
     // So that its client resumes here even before the first event, and proxies have something to hand on.
-    first.push_back(sse::keep_alive(Some(Cursor { epoch: history.epoch, n: from })));
+    first.push_back(sse::keep_alive(Some(history.cursor(from))));
     watcher.place(from, history.last);
     let feed = Feed { first, ..Feed::new(&app.tracker, watcher, history.epoch, Some(filter)) };
     Ok(sse::response(feed.stream()))
