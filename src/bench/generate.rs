@@ -70,7 +70,7 @@ pub(super) fn fill(store: &mut dyn Store, wishes: impl IntoIterator<Item = Wish>
     let mut wishes = wishes.into_iter().peekable();
     while wishes.peek().is_some() {
         let batch: Vec<Wish> = wishes.by_ref().take(BATCH).collect();
-        let set = store.begin(&Touches { submits: batch.len(), ..Touches::default() })?;
+        let set = store.begin(&Touches::default())?;
         let mut changes = Changes::default();
         for (wish, seq) in batch.iter().zip(set.first_seq.0..) {
             live(&mut changes, wish, Seq(seq), set.now)?;

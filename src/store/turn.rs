@@ -25,9 +25,7 @@ pub struct Touches {
     pub due: usize,
     /// What is older than may be kept, one step of it; none: nothing is pruned by this turn.
     pub prune: Option<Prune>,
-    /// How many numbers for new operations to set aside.
-    pub submits: usize,
-    /// Where those will wait.
+    /// Where new operations will wait, one for each of them.
     pub lanes: Vec<Arc<Lane>>,
     /// An outage is over: every lease that would end within the next min(its seconds, 10 s) gets that long, so that
     /// live workers speak first.

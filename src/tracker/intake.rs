@@ -208,7 +208,7 @@ impl Intake {
 
     fn attempt(&mut self, entries: &[Entry], chores: Chores) -> Result<Finished, StoreError> {
         let touches = self.touches(entries, chores);
-        let has_room = touches.submits == 0 || self.store.has_room();
+        let has_room = touches.lanes.is_empty() || self.store.has_room();
         let mut turn = Turn::new(self.store.begin(&touches)?, has_room);
         let mut done: Vec<Done> = entries.iter().map(|entry| apply(&mut turn, entry)).collect();
         turn.tick();
@@ -235,7 +235,6 @@ impl Intake {
             match entry {
                 Entry::Submit(submit, _) => {
                     let spec = &submit.submission.spec;
-                    touches.submits += 1;
                     touches.lanes.push(spec.lane.clone());
                     if submit.id_chosen {
                         touches.ids.push((spec.lane.tenant.clone(), spec.id));

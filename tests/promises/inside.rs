@@ -77,7 +77,7 @@ pub fn fill(store: &mut dyn Store, operations: usize, delay: Duration) {
     while left > 0 {
         let batch = left.min(5_000);
         left -= batch;
-        let set = store.begin(&Touches { submits: batch, ..Touches::default() }).expect("a turn begins");
+        let set = store.begin(&Touches::default()).expect("a turn begins");
         let mut changes = Changes::default();
         for (place, seq) in (0..batch).zip(set.first_seq.0..) {
             let context = Context { now: set.now, jitter: 0.5 };

@@ -128,14 +128,14 @@ impl World {
     /// Submits one operation in a turn of its own.
     pub(crate) fn submit(&mut self, submission: &Submission) -> Seq {
         let mut made = None;
-        let touches = Touches { submits: 1, ..Touches::default() };
+        let touches = Touches::default();
         self.turn(&touches, |turn| made = Some(turn.submit(submission)));
         made.expect("it was submitted")
     }
 
     /// Submits them all in one turn.
     pub(crate) fn submit_all(&mut self, submissions: &[Submission]) {
-        let touches = Touches { submits: submissions.len(), ..Touches::default() };
+        let touches = Touches::default();
         self.turn(&touches, |turn| {
             for submission in submissions {
                 turn.submit(submission);

@@ -118,7 +118,7 @@ fn the_oldest_ready_one_is_found_over_lanes_and_priorities(world: &mut World) {
 
 fn a_turn_rolled_back_counts_nothing(world: &mut World) {
     world.submit(&bare(1));
-    let mut turn = world.begin(&Touches { submits: 1, ..Touches::default() });
+    let mut turn = world.begin(&Touches::default());
     turn.submit(&bare(2));
     drop(turn);
     world.submit(&bare(3));

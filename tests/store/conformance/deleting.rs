@@ -68,7 +68,7 @@ fn id_and_key_are_free_within_the_very_turn(world: &mut World) {
     let first = world.submit(&with_key(1, "k"));
     world.apply(id(1), &Command::Cancel);
     let ids = vec![(tenant("default"), id(1))];
-    world.turn(&Touches { ids, submits: 1, ..Touches::default() }, |turn| {
+    world.turn(&Touches { ids, ..Touches::default() }, |turn| {
         turn.apply(first, &Command::Delete).unwrap();
         turn.submit(&with_key(1, "k"));
     });
@@ -78,7 +78,7 @@ fn id_and_key_are_free_within_the_very_turn(world: &mut World) {
 }
 
 fn an_operation_may_come_and_go_within_one_turn(world: &mut World) {
-    let touches = Touches { submits: 1, ..Touches::default() };
+    let touches = Touches::default();
     world.turn(&touches, |turn| {
         let seq = turn.submit(&draft(1, |submission| submission.opening = Opening::Failed(None)));
         turn.apply(seq, &Command::Delete).unwrap();

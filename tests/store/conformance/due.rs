@@ -118,7 +118,7 @@ fn what_is_due_comes_sooner_or_later_with_every_change(world: &mut World) {
     assert_eq!(world.next_due(), Some(at(5)));
     world.apply(id(3), &report(1, failed(true)));
     assert_eq!(world.next_due(), Some(at(1)), "its backoff");
-    let mut turn = world.begin(&Touches { submits: 1, ..Touches::default() });
+    let mut turn = world.begin(&Touches::default());
     turn.submit(&draft(4, |submission| submission.expires = Some(start())));
     drop(turn);
     world.begin(&Touches::default());

@@ -200,7 +200,7 @@ fn cursors_go_on_after_a_restart(world: &mut World) {
 }
 
 fn a_commit_numbers_its_events_in_their_order(world: &mut World) {
-    let touches = Touches { submits: 2, ..Touches::default() };
+    let touches = Touches::default();
     let changes = world.turn(&touches, |turn| {
         let first = turn.submit(&bare(1));
         let second = turn.submit(&bare(2));

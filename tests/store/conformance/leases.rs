@@ -52,7 +52,7 @@ fn a_claim_is_found_by_tenant_worker_and_id_together(world: &mut World) {
     world.apply(id(3), &claim_as("w2", "c1", 30));
     world.apply(id(4), &claim_as("w1", "c1", 30));
     let other = draft(5, |submission| submission.spec.lane = lane("other", "default", "noop"));
-    world.turn(&Touches { submits: 1, ..Touches::default() }, |turn| {
+    world.turn(&Touches::default(), |turn| {
         let seq = turn.submit(&other);
         turn.apply(seq, &claim_as("w1", "c1", 30)).unwrap();
     });

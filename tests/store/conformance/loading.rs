@@ -42,7 +42,7 @@ fn of_tenant(of: &str, number: u128, key: &str) -> Submission {
 }
 
 fn what_was_committed_is_loaded_as_it_was_made(world: &mut World) {
-    let touches = Touches { submits: 1, ..Touches::default() };
+    let touches = Touches::default();
     let changes = world.turn(&touches, |turn| {
         turn.submit(&bare(1));
     });
@@ -56,7 +56,7 @@ fn what_was_committed_is_loaded_as_it_was_made(world: &mut World) {
 fn every_field_of_a_submission_is_kept(world: &mut World) {
     for submission in view::full_submissions() {
         let named = submission.spec.id;
-        let touches = Touches { submits: 1, ..Touches::default() };
+        let touches = Touches::default();
         let changes = world.turn(&touches, |turn| {
             turn.submit(&submission);
         });
@@ -93,7 +93,7 @@ fn what_is_not_there_is_not_loaded(world: &mut World) {
 fn a_turn_never_committed_leaves_nothing(world: &mut World) {
     world.submit(&bare(1));
     let cursor = world.events("default", 0, 10).last().unwrap().cursor;
-    let mut turn = world.begin(&Touches { submits: 1, ..ids("default", &[1]) });
+    let mut turn = world.begin(&Touches { ..ids("default", &[1]) });
     turn.submit(&of_tenant("default", 2, "k"));
     turn.apply(Seq(1), &Command::Cancel).unwrap();
     drop(turn);
@@ -113,7 +113,7 @@ fn a_turn_without_changes_leaves_nothing(world: &mut World) {
 }
 
 fn a_turn_begun_anew_forgets_the_one_before(world: &mut World) {
-    let mut lost = world.begin(&Touches { submits: 1, ..Touches::default() });
+    let mut lost = world.begin(&Touches::default());
     lost.submit(&bare(1));
     world.submit(&bare(2));
     assert!(world.get("default", id(1)).is_none());
@@ -122,7 +122,7 @@ fn a_turn_begun_anew_forgets_the_one_before(world: &mut World) {
 
 fn numbers_go_up_and_those_of_a_lost_turn_are_given_again(world: &mut World) {
     let first = world.submit(&bare(1));
-    let mut lost = world.begin(&Touches { submits: 1, ..Touches::default() });
+    let mut lost = world.begin(&Touches::default());
     let unborn = lost.submit(&bare(2));
     assert_eq!(unborn, Seq(first.0 + 1));
     assert_eq!(world.submit(&bare(3)), unborn);
@@ -164,7 +164,7 @@ fn a_lane_is_new_until_an_operation_was_in_it(world: &mut World) {
         submission.spec.lane = new.clone();
         submission.opening = Opening::Failed(None);
     });
-    let mut lost = world.begin(&Touches { submits: 1, ..touches.clone() });
+    let mut lost = world.begin(&touches);
     lost.submit(&draft);
     drop(lost);
     assert_eq!(world.begin(&touches).set.lanes_of[&tenant("default")], 1);
@@ -175,7 +175,7 @@ fn a_lane_is_new_until_an_operation_was_in_it(world: &mut World) {
 }
 
 fn a_turn_changes_many_operations_and_each_several_times(world: &mut World) {
-    let touches = Touches { submits: 3, ..Touches::default() };
+    let touches = Touches::default();
     world.turn(&touches, |turn| {
         let lived = turn.submit(&bare(1));
         turn.apply(lived, &claim(30)).unwrap();

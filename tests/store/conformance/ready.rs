@@ -154,7 +154,7 @@ fn a_lane_that_was_empty_is_found_again(world: &mut World) {
 
 fn a_turn_rolled_back_hides_nothing(world: &mut World) {
     world.submit_all(&[1, 2].map(bare));
-    let mut turn = world.begin(&Touches { submits: 1, ..wants(vec![want(1)]) });
+    let mut turn = world.begin(&wants(vec![want(1)]));
     turn.apply(Seq(1), &claim(30)).unwrap();
     turn.submit(&in_lane(3, "new", "new", 9));
     drop(turn);

@@ -59,7 +59,7 @@ fn what_comes_and_goes_within_a_turn_takes_nobody_elses_attempts_along(world: &m
     world.apply(id(1), &claim(30));
     let ids = vec![(tenant("default"), id(1))];
     let mut passing = None;
-    world.turn(&Touches { ids, submits: 1, ..Touches::default() }, |turn| {
+    world.turn(&Touches { ids, ..Touches::default() }, |turn| {
         turn.apply(stays, &report(1, failed(true))).unwrap();
         let seq = turn.submit(&bare(2));
         turn.apply(seq, &claim(30)).unwrap();

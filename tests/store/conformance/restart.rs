@@ -45,7 +45,7 @@ fn what_was_committed_is_there_after_a_restart(world: &mut World) {
 
 fn a_turn_that_was_open_is_gone_after_a_restart(world: &mut World) {
     world.submit(&bare(1));
-    let mut turn = world.begin(&Touches { submits: 1, ..Touches::default() });
+    let mut turn = world.begin(&Touches::default());
     turn.submit(&bare(2));
     drop(turn);
     world.restart();

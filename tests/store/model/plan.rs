@@ -111,7 +111,6 @@ impl Plan {
             match act {
                 Act::Submit(submission) => {
                     let spec = &submission.spec;
-                    touches.submits += 1;
                     touches.ids.push((spec.lane.tenant.clone(), spec.id));
                     touches.keys.extend(spec.key.clone().map(|key| (spec.lane.tenant.clone(), key)));
                 }

@@ -76,8 +76,7 @@ fn an_id_is_free_again_in_the_turn_that_deletes_it() {
     house.command(made.spec.id, &Command::Cancel);
     let mut again = submission("q", "t", 0);
     again.spec.id = made.spec.id;
-    let touches =
-        Touches { ids: vec![(TenantId::default(), made.spec.id)], submits: 1, ..Touches::default() };
+    let touches = Touches { ids: vec![(TenantId::default(), made.spec.id)], ..Touches::default() };
     house.turn(&touches, |set, changes| {
         advance(set, changes, made.seq, &Command::Delete);
         create(set, changes, 0, &again);
@@ -88,7 +87,7 @@ fn an_id_is_free_again_in_the_turn_that_deletes_it() {
 #[test]
 fn an_operation_made_and_deleted_in_one_turn_leaves_its_number_and_one_event() {
     let mut house = House::new();
-    let touches = Touches { submits: 1, ..Touches::default() };
+    let touches = Touches::default();
     house.turn(&touches, |set, changes| {
         let made = create(set, changes, 0, &submission("q", "t", 0));
         changes.operations[0].after = None;

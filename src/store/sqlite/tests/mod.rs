@@ -162,7 +162,7 @@ impl House {
 
     pub(super) fn submit(&mut self, submissions: &[Submission]) -> Vec<Operation> {
         let mut made = Vec::new();
-        let touches = Touches { submits: submissions.len(), ..Touches::default() };
+        let touches = Touches::default();
         self.turn(&touches, |set, changes| {
             for (number, submission) in (0..).zip(submissions) {
                 made.push(create(set, changes, number, submission));

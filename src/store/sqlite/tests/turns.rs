@@ -149,7 +149,7 @@ fn at_a_start_own_leases_end_and_others_rest() {
 fn a_turn_that_fails_leaves_memory_as_the_file_is() {
     let mut house = House::new();
     let first = house.submit(&[submission("q", "t", 0)])[0].clone();
-    let set = house.store().begin(&Touches { submits: 2, ..Touches::default() }).unwrap();
+    let set = house.store().begin(&Touches::default()).unwrap();
     let mut changes = Changes::default();
     create(&set, &mut changes, 0, &submission("new", "lane", 0));
     // Somebody else's program holds the file's write lock.
@@ -237,7 +237,7 @@ fn a_full_disk_refuses_the_turn_poisons_nothing_and_lets_work_end() {
     limit(&mut house, pages);
     let mut large = submission("new", "lane", 0);
     large.spec.input = Some(Payload::Inline(json(&format!("\"{}\"", "x".repeat(100_000)))));
-    let set = house.store().begin(&Touches { submits: 1, ..Touches::default() }).unwrap();
+    let set = house.store().begin(&Touches::default()).unwrap();
     let mut changes = Changes::default();
     create(&set, &mut changes, 0, &large);
     assert!(matches!(house.store().commit(&mut changes), Err(StoreError::Full)));
