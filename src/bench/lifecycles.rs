@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use longrun_sdk::{CancellationToken, Context, HandlerError, Worker};
+use serde::de::IgnoredAny;
 use tokio::io::AsyncReadExt;
 
 use super::load::{Call, Connection, LoadError};
@@ -35,7 +36,7 @@ pub(super) async fn worker(url: &str, concurrency: usize) -> Result<(), LoadErro
     run.await.map(drop).map_err(|error| LoadError::Other(error.to_string()))
 }
 
-async fn nothing(_: Context) -> Result<(), HandlerError> {
+async fn nothing(_: IgnoredAny, _: Context) -> Result<(), HandlerError> {
     Ok(())
 }
 

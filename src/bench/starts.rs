@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use longrun_sdk::{CancellationToken, Context, HandlerError, Worker};
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 
 use super::Plan;
@@ -51,7 +52,7 @@ async fn back_to_back(authority: &Arc<str>, status: StatusCode, call: &Call) -> 
 
 async fn starts(server: &Server) -> Result<Latencies, LoadError> {
     let (started, mut seen) = mpsc::unbounded_channel();
-    let handler = move |_: Context| {
+    let handler = move |_: IgnoredAny, _: Context| {
         let _ = started.send(Instant::now());
         async { Ok::<_, HandlerError>(()) }
     };

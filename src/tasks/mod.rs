@@ -27,7 +27,7 @@ pub fn workers(
 ) -> Result<Vec<Worker>, WorkerError> {
     let slots = Slots::new(slots);
     let worker = |tenant: &TenantId, slots: &Slots| {
-        Worker::builder(InProcess::new(tracker.clone(), tenant.clone()))
+        Worker::over(InProcess::new(tracker.clone(), tenant.clone()))
             .worker_id(format!("server:{}:{}", std::process::id(), fastrand::u32(..)))
             .slots(slots.clone())
             .grace(grace)

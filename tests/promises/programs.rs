@@ -226,7 +226,7 @@ mod alone {
         let programs = Programs::new(&[("work", &format!("{POLITE}{WORK}"))]);
         let server = Server::start(&["--workers=0"]);
         let program = Program::new(programs.path("work"), Guard::of(LONGRUN, ["guard"]));
-        let worker = Worker::builder(server.url.as_str()).lease_seconds(1).program("work", program).build();
+        let worker = Worker::builder(&server.url).lease_seconds(1).program("work", program).build();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(worker.unwrap().run_until(shutdown.clone()));
         let id = submit(&server.client(), json!({})).await;

@@ -46,12 +46,8 @@ impl Context {
         self.held.key.token
     }
 
-    /// The input as a type of the handler's; an absent input is read as `null`.
-    ///
-    /// # Errors
-    ///
-    /// A permanent `invalidInput` when the input is not of that type.
-    pub fn input<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
+    /// The input as the type that the handler takes.
+    pub(super) fn input<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         parse(self.held.operation.input.as_ref())
             .map_err(|error| HandlerError::permanent("invalidInput", format!("input: {error}")))
     }

@@ -11,13 +11,12 @@ const UNNAMED: &str = "handlerError";
 ///
 /// ```
 /// # use longrun_sdk::handler::{Context, HandlerError};
-/// async fn import(context: Context) -> Result<(), HandlerError> {
-///     let path: String = context.input()?; // a wrong input: permanent
+/// async fn count(path: String, _: Context) -> Result<usize, HandlerError> {
 ///     let text = std::fs::read_to_string(path)?; // an I/O error: retryable
 ///     if text.is_empty() {
 ///         return Err(HandlerError::permanent("empty", "the file has no lines"));
 ///     }
-///     Ok(())
+///     Ok(text.lines().count())
 /// }
 /// ```
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! What a worker author writes: one `async fn` for each operation type.
 //!
-//! A handler takes a [`Context`] and returns something that is a [`Success`], or a [`HandlerError`] that
-//! says whether another attempt may help. Leases, heartbeats, repetition and shutdown are the runtime's.
+//! A handler takes the operation's input, as a type of its own, and a [`Context`]. It returns a result, or a
+//! [`HandlerError`] that says whether another attempt may help. Leases, heartbeats, repetition and shutdown
+//! are the runtime's.
 
 mod context;
 mod error;
@@ -12,7 +13,8 @@ mod success;
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
+use serde::de::DeserializeOwned;
 
 pub use context::Context;
 pub use error::HandlerError;
@@ -35,15 +37,21 @@ pub(crate) struct AnyHandler {
     pub(crate) stop_within: Duration,
 }
 
-pub(crate) fn any<F, Fut, S>(handler: F) -> AnyHandler
+pub(crate) fn any<I, F, Fut, R>(handler: F) -> AnyHandler
 where
-    F: Fn(Context) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<S, HandlerError>> + Send + 'static,
-    S: Into<Success>,
+    F: Fn(I, Context) -> Fut + Send + Sync + 'static,
+    I: DeserializeOwned,
+    Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
+    R: Into<Success>,
 {
-    let carry_out = move |context| {
-        let attempt = handler(context);
-        Box::pin(async move { attempt.await.map(Into::into) }) as BoxFuture<'static, _>
+    let carry_out = move |context: Context| -> BoxFuture<'static, Result<Success, HandlerError>> {
+        match context.input() {
+            Ok(input) => {
+                let attempt = handler(input, context);
+                Box::pin(async move { attempt.await.map(Into::into) })
+            }
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     };
     AnyHandler { carry_out: Box::new(carry_out), stop_within: STOP_WITHIN }
 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::wire::{Json, to_json};
 
-/// What came out of an operation. `()` is one without anything to show.
+/// What came out of an operation. A handler that has no more to say than its result returns just that;
+/// whatever has the JSON form `null`, such as `()`, is no result.
 #[derive(Clone, Debug, Default)]
 pub struct Success {
     /// A value without JSON form is only found out here, and told when the attempt ends.
@@ -40,20 +41,28 @@ impl Success {
     }
 }
 
-impl From<()> for Success {
-    fn from((): ()) -> Self {
-        Self::default()
+impl<T: Serialize> From<T> for Success {
+    fn from(result: T) -> Self {
+        let mut success = Self::of(&result);
+        success.result.take_if(|result| result.as_ref().is_ok_and(|json| json.get() == "null"));
+        success
     }
 }
 
-impl From<Json> for Success {
-    fn from(result: Json) -> Self {
-        Self { result: Some(Ok(result)), ..Self::default() }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl From<serde_json::Value> for Success {
-    fn from(result: serde_json::Value) -> Self {
-        Self::of(&result)
+    fn result(success: Success) -> Option<String> {
+        success.result.map(|result| result.map_or_else(|error| error, |json| json.get().to_owned()))
+    }
+
+    #[test]
+    fn a_result_is_what_the_handler_returns_and_nothing_is_none() {
+        assert_eq!(result(12.into()).as_deref(), Some("12"));
+        assert_eq!(result(().into()), None);
+        assert_eq!(result(None::<u8>.into()), None);
+        assert_eq!(result(Success::of(&None::<u8>)).as_deref(), Some("null"), "who asks for it gets it");
+        assert_eq!(result(Success::new().status_detail("done")), None, "nor is one made of a sentence alone");
     }
 }

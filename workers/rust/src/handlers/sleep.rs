@@ -11,9 +11,10 @@ const SECONDS_MAX: f64 = 86_400.0;
 const STEPS_DEFAULT: u32 = 10;
 const STEPS_MAX: u32 = 1000;
 
+/// What [`sleep`] takes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Input {
+pub struct SleepInput {
     seconds: Option<f64>,
     steps: Option<u32>,
 }
@@ -32,8 +33,8 @@ struct Checkpoint {
 /// # Errors
 ///
 /// A permanent `invalidInput` when the input is anything else.
-pub async fn sleep(context: Context) -> Result<Success, HandlerError> {
-    let (step, steps) = plan(&context.input::<Option<Input>>()?.unwrap_or_default())?;
+pub async fn sleep(input: Option<SleepInput>, context: Context) -> Result<Success, HandlerError> {
+    let (step, steps) = plan(&input.unwrap_or_default())?;
     // A checkpoint in an unknown form is from another version: better to sleep again than to fail.
     let done = context.previous_checkpoint::<Checkpoint>().ok().flatten();
     let done = done.map_or(0, |checkpoint| checkpoint.steps_done.min(steps));
@@ -58,7 +59,7 @@ async fn sleep_steps(context: &Context, step: Duration, done: u32, steps: u32) -
 }
 
 /// How long a step is, and how many there are.
-fn plan(input: &Input) -> Result<(Duration, u32), HandlerError> {
+fn plan(input: &SleepInput) -> Result<(Duration, u32), HandlerError> {
     let seconds = input.seconds.unwrap_or(SECONDS_DEFAULT);
     let steps = input.steps.unwrap_or(STEPS_DEFAULT);
     if !(0.0..=SECONDS_MAX).contains(&seconds) {
@@ -80,14 +81,14 @@ mod tests {
 
     #[test]
     fn absent_input_means_five_seconds_in_ten_steps() {
-        let (step, steps) = plan(&Input::default()).unwrap();
+        let (step, steps) = plan(&SleepInput::default()).unwrap();
         assert_eq!((step, steps), (Duration::from_millis(500), 10));
     }
 
     #[test]
     fn bounds_are_told_clearly() {
         for (seconds, steps) in [(-1.0, 1), (86_401.0, 1), (f64::NAN, 1), (1.0, 0), (1.0, 1001)] {
-            let error = plan(&Input { seconds: Some(seconds), steps: Some(steps) }).unwrap_err();
+            let error = plan(&SleepInput { seconds: Some(seconds), steps: Some(steps) }).unwrap_err();
             assert_eq!(error.code(), "invalidInput");
             assert!(error.message().contains("from"), "{}", error.message());
         }

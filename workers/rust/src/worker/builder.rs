@@ -4,77 +4,75 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+#[cfg(all(unix, feature = "program"))]
+use serde::de::IgnoredAny;
+
 use super::options::{Options, fresh_worker_id};
-use super::{StatsHandle, Worker, WorkerError};
-use crate::client::{Client, ClientError};
+use super::{Stats, StatsHandle, Worker, WorkerError};
+use crate::client::Client;
 use crate::exchange::{Exchange, HttpExchange};
 use crate::handler::{AnyHandler, Context, HandlerError, Slots, Success, any};
 #[cfg(all(unix, feature = "program"))]
 use crate::handlers::program::{KILL_AFTER, Program, Turns};
 
-/// What a worker can be built over: a URL, a [`Client`] (for a token), or any [`Exchange`].
-pub trait IntoExchange {
-    /// The exchange itself.
-    ///
-    /// # Errors
-    ///
-    /// When a URL cannot be one.
-    fn into_exchange(self) -> Result<Arc<dyn Exchange>, ClientError>;
-}
-
-impl IntoExchange for &str {
-    fn into_exchange(self) -> Result<Arc<dyn Exchange>, ClientError> {
-        Client::builder(self).build()?.into_exchange()
-    }
-}
-
-impl IntoExchange for String {
-    fn into_exchange(self) -> Result<Arc<dyn Exchange>, ClientError> {
-        self.as_str().into_exchange()
-    }
-}
-
-impl IntoExchange for Client {
-    fn into_exchange(self) -> Result<Arc<dyn Exchange>, ClientError> {
-        Ok(Arc::new(HttpExchange::new(self)))
-    }
-}
-
-impl<E: Exchange> IntoExchange for E {
-    fn into_exchange(self) -> Result<Arc<dyn Exchange>, ClientError> {
-        Ok(Arc::new(self))
-    }
-}
-
 /// Settings of a [`Worker`].
 pub struct WorkerBuilder {
-    exchange: Result<Arc<dyn Exchange>, ClientError>,
+    server: Server,
+    token: Option<String>,
     handlers: HashMap<String, AnyHandler>,
     options: Options,
 }
 
+/// Where the operations come from.
+pub(super) enum Server {
+    Url(String),
+    Exchange(Arc<dyn Exchange>),
+}
+
+impl Server {
+    fn into_exchange(self, token: Option<String>) -> Result<Arc<dyn Exchange>, WorkerError> {
+        match (self, token) {
+            (Self::Exchange(exchange), None) => Ok(exchange),
+            (Self::Exchange(_), Some(_)) => {
+                Err(WorkerError::Setting("a token goes with a URL; an exchange has its own".to_owned()))
+            }
+            (Self::Url(url), None) => Ok(Arc::new(HttpExchange::new(Client::builder(url).build()?))),
+            (Self::Url(url), Some(token)) => {
+                Ok(Arc::new(HttpExchange::new(Client::builder(url).token(token).build()?)))
+            }
+        }
+    }
+}
+
 impl WorkerBuilder {
-    pub(super) fn new(exchange: Result<Arc<dyn Exchange>, ClientError>) -> Self {
+    pub(super) fn new(server: Server) -> Self {
         let options = Options {
             worker_id: fresh_worker_id(),
-            queues: None,
+            queues: Vec::new(),
             operation_types: Vec::new(),
             slots: Slots::new(16),
             lease_seconds: 30,
             wait_seconds: 20,
             grace: Duration::from_secs(10),
         };
-        Self { exchange, handlers: HashMap::new(), options }
+        Self { server, token: None, handlers: HashMap::new(), options }
     }
 
     /// Adds the handler of an operation type, in place of an earlier one of the same type. The worker
     /// claims operations of exactly the types that have a handler.
+    ///
+    /// A handler takes the input as any type that can be read from JSON (an absent one is read as `null`) and
+    /// the [`Context`], and returns its result as any type that has a JSON form, or a [`Success`] where there
+    /// is more to say. An input that is not of its type never reaches it: that operation fails for good, as
+    /// `invalidInput`.
     #[must_use]
-    pub fn handler<F, Fut, S>(mut self, operation_type: impl Into<String>, handler: F) -> Self
+    pub fn handler<I, F, Fut, R>(mut self, operation_type: impl Into<String>, handler: F) -> Self
     where
-        F: Fn(Context) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<S, HandlerError>> + Send + 'static,
-        S: Into<Success>,
+        F: Fn(I, Context) -> Fut + Send + Sync + 'static,
+        I: DeserializeOwned,
+        Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
+        R: Into<Success>,
     {
         self.handlers.insert(operation_type.into(), any(handler));
         self
@@ -85,12 +83,19 @@ impl WorkerBuilder {
     #[must_use]
     pub fn program(mut self, operation_type: impl Into<String>, program: Program) -> Self {
         let turns = Turns::default();
-        let mut handler = any(move |context: Context| {
+        let mut handler = any(move |_: IgnoredAny, context: Context| {
             let (program, turns) = (program.clone(), turns.clone());
             async move { program.carry_out(context, &turns).await }
         });
         handler.stop_within += KILL_AFTER;
         self.handlers.insert(operation_type.into(), handler);
+        self
+    }
+
+    /// Sets the bearer token; a server on loopback may need none.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
         self
     }
 
@@ -102,10 +107,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets the queues it serves, 1–16. Unless set, over HTTP that is the queue `default`.
+    /// Adds a queue that it serves, up to 16. Where none is named, over HTTP that is the queue `default`.
     #[must_use]
-    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
-        self.options.queues = Some(queues.into_iter().map(Into::into).collect());
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.options.queues.push(queue.into());
         self
     }
 
@@ -158,11 +163,20 @@ impl WorkerBuilder {
         self.options.operation_types.sort_unstable();
         self.options.check()?;
         Ok(Worker {
-            exchange: self.exchange?,
+            exchange: self.server.into_exchange(self.token)?,
             handlers: self.handlers,
             options: self.options,
             stats: StatsHandle::default(),
         })
+    }
+
+    /// Makes the worker and runs it until the process is asked to end: see [`Worker::run`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`build`](Self::build) and of [`Worker::run`].
+    pub async fn run(self) -> Result<Stats, WorkerError> {
+        self.build()?.run().await
     }
 }
 

@@ -81,7 +81,7 @@ impl Runtime {
         }
         Some(Claim {
             id: Uuid::new_v4().simple().to_string(),
-            queues: self.options.queues.clone(),
+            queues: Some(self.options.queues.clone()).filter(|queues| !queues.is_empty()),
             operation_types: Some(self.options.operation_types.clone()),
             limit: u32::try_from(limit).unwrap_or(u32::MAX), // it is at most 1,000
             lease_seconds: self.options.lease_seconds,

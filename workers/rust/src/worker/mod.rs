@@ -15,7 +15,7 @@
 //! * `runtime`: the loop; `launch`: which call goes out when; `call`: one call until it is answered;
 //! * `outbox`: what is to be reported, in batches; `report`: what the end of an attempt is in a report;
 //! * `answer`: what an answer changes; `lease`: heartbeats, and leases that end; `drain`: the shutdown;
-//! * `attempt`: a handler's task; `stats`: what became of it all.
+//! * `attempt`: a handler's task; `stats`: what became of it all; `signals`: when the process is to end.
 
 mod answer;
 mod attempt;
@@ -28,6 +28,7 @@ mod options;
 mod outbox;
 mod report;
 mod runtime;
+mod signals;
 mod stats;
 
 use std::collections::HashMap;
@@ -39,27 +40,24 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::client::ClientError;
 use crate::exchange::Exchange;
 use crate::handler::AnyHandler;
+use builder::Server;
 use options::Options;
 use runtime::Runtime;
 
-pub use builder::{IntoExchange, WorkerBuilder};
+pub use builder::WorkerBuilder;
 pub use stats::{Stats, StatsHandle};
 
 /// Handlers for some operation types, and the server that has the operations.
 ///
 /// ```
-/// use longrun_sdk::handler::{Context, HandlerError};
-/// use longrun_sdk::{CancellationToken, Worker};
+/// use longrun_sdk::{Context, HandlerError, Worker};
 ///
-/// async fn greet(context: Context) -> Result<serde_json::Value, HandlerError> {
-///     let name: String = context.input()?;
-///     Ok(serde_json::json!({ "greeting": format!("Hello, {name}") }))
+/// async fn greet(name: String, _: Context) -> Result<String, HandlerError> {
+///     Ok(format!("Hello, {name}"))
 /// }
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let worker = Worker::builder("http://127.0.0.1:8470").handler("greet", greet).build()?;
-/// let shutdown = CancellationToken::new();
-/// let stats = worker.run_until(shutdown).await?;
+/// let stats = Worker::builder("http://127.0.0.1:8470").handler("greet", greet).run().await?;
 /// println!("{} completed", stats.completed);
 /// # Ok(())
 /// # }
@@ -97,6 +95,9 @@ pub enum WorkerError {
         /// The message of the error, for people.
         message: String,
     },
+    /// The system does not say when the process is asked to end.
+    #[error("the worker cannot listen for signals: {0}")]
+    Signals(String),
     /// The worker was shut down while the server could not be reached, so these reports were not
     /// delivered; their operations come back when their leases end.
     #[error("{reports} reports could not be delivered before the worker ended")]
@@ -107,10 +108,15 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    /// Begins a worker for the server at a URL, of a [`Client`](crate::Client), or behind any
-    /// [`Exchange`].
-    pub fn builder(server: impl IntoExchange) -> WorkerBuilder {
-        WorkerBuilder::new(server.into_exchange())
+    /// Begins a worker for the server at `url`, such as `http://127.0.0.1:8470`.
+    pub fn builder(url: impl Into<String>) -> WorkerBuilder {
+        WorkerBuilder::new(Server::Url(url.into()))
+    }
+
+    /// Begins a worker that reaches its server in another way than [`builder`](Self::builder) does: by the
+    /// [`HttpExchange`](crate::HttpExchange) of a client that is there already, or without a network.
+    pub fn over(exchange: impl Exchange) -> WorkerBuilder {
+        WorkerBuilder::new(Server::Exchange(Arc::new(exchange)))
     }
 
     /// How this worker calls itself.
@@ -121,6 +127,18 @@ impl Worker {
     /// What became of the operations, to be looked at while the worker runs.
     pub fn stats(&self) -> StatsHandle {
         self.stats.clone()
+    }
+
+    /// Claims and carries out operations until the process gets SIGTERM or SIGINT (where there are none: Ctrl-C), then
+    /// ends as after the `shutdown` of [`run_until`](Self::run_until).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run_until`](Self::run_until), and [`WorkerError::Signals`].
+    pub async fn run(self) -> Result<Stats, WorkerError> {
+        let shutdown = CancellationToken::new();
+        let _listening = AbortOnDropHandle::new(signals::fire(shutdown.clone())?);
+        self.run_until(shutdown).await
     }
 
     /// Claims and carries out operations until `shutdown` fires, then lets the handlers finish within the

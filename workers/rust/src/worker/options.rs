@@ -14,7 +14,7 @@ const HOST_BYTES_MAX: usize = 80;
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) worker_id: String,
-    pub(super) queues: Option<Vec<String>>,
+    pub(super) queues: Vec<String>,
     pub(super) operation_types: Vec<String>,
     pub(super) slots: Slots,
     pub(super) lease_seconds: u32,
@@ -35,10 +35,7 @@ impl Options {
                 (1..=TYPES_MAX).contains(&self.operation_types.len()),
                 "a worker has handlers for 1 to 64 operation types",
             ),
-            (
-                self.queues.as_ref().is_none_or(|queues| (1..=QUEUES_MAX).contains(&queues.len())),
-                "a worker serves 1 to 16 queues",
-            ),
+            (self.queues.len() <= QUEUES_MAX, "a worker serves at most 16 queues"),
             (self.slots.size() > 0, "a worker's concurrency is at least 1"),
             ((1..=3600).contains(&self.lease_seconds), "a lease has 1 to 3600 seconds"),
             (self.wait_seconds <= 30, "a claim waits at most 30 seconds"),
@@ -67,7 +64,7 @@ mod tests {
     fn options() -> Options {
         Options {
             worker_id: fresh_worker_id(),
-            queues: None,
+            queues: Vec::new(),
             operation_types: vec!["noop".to_owned()],
             slots: Slots::new(1),
             lease_seconds: 30,
@@ -83,7 +80,7 @@ mod tests {
             Options { worker_id: "ä".to_owned(), ..options() },
             Options { worker_id: String::new(), ..options() },
             Options { operation_types: Vec::new(), ..options() },
-            Options { queues: Some(Vec::new()), ..options() },
+            Options { queues: vec!["media".to_owned(); QUEUES_MAX + 1], ..options() },
             Options { slots: Slots::new(0), ..options() },
             Options { lease_seconds: 3601, ..options() },
             Options { wait_seconds: 31, ..options() },

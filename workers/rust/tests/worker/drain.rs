@@ -5,6 +5,7 @@ use std::time::Duration;
 use longrun_sdk::handlers::noop;
 use longrun_sdk::wire::Status;
 use longrun_sdk::{Context, HandlerError, StopReason, WorkerError};
+use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::test(start_paused = true)]
 async fn handlers_finish_within_the_grace_time() {
-    async fn steady(_: Context) -> Result<(), HandlerError> {
+    async fn steady(_: IgnoredAny, _: Context) -> Result<(), HandlerError> {
         tokio::time::sleep(Duration::from_secs(8)).await;
         Ok(())
     }
@@ -30,7 +31,7 @@ async fn handlers_finish_within_the_grace_time() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_claimed_once_the_shutdown_began() {
-    async fn steady(_: Context) -> Result<(), HandlerError> {
+    async fn steady(_: IgnoredAny, _: Context) -> Result<(), HandlerError> {
         tokio::time::sleep(Duration::from_secs(5)).await;
         Ok(())
     }
@@ -49,7 +50,7 @@ async fn nothing_is_claimed_once_the_shutdown_began() {
 
 #[tokio::test(start_paused = true)]
 async fn the_rest_is_handed_back_with_its_latest_checkpoint() {
-    async fn deaf(context: Context) -> Result<(), HandlerError> {
+    async fn deaf(_: IgnoredAny, context: Context) -> Result<(), HandlerError> {
         context.checkpoint(&1)?;
         tokio::time::sleep(Duration::from_secs(9)).await;
         context.checkpoint(&2)?;
@@ -70,7 +71,7 @@ async fn the_rest_is_handed_back_with_its_latest_checkpoint() {
 #[tokio::test(start_paused = true)]
 async fn handlers_are_told_a_second_before_the_end_and_may_ask_sooner() {
     let (tell, mut told) = mpsc::channel(2);
-    let handler = move |context: Context| {
+    let handler = move |_: IgnoredAny, context: Context| {
         let tell = tell.clone();
         async move {
             context.draining().cancelled().await;

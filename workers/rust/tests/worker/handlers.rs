@@ -5,6 +5,7 @@ use std::time::Duration;
 use longrun_sdk::handlers::{noop, sleep};
 use longrun_sdk::wire::{Notice, NoticeKind, Operation, Status, to_json};
 use longrun_sdk::{Context, HandlerError};
+use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -110,7 +111,7 @@ async fn sleepers_hold_no_slot() {
 
 #[tokio::test(start_paused = true)]
 async fn a_parked_handler_takes_a_slot_again_before_it_goes_on() {
-    async fn call(context: Context) -> Result<(), HandlerError> {
+    async fn call(_: IgnoredAny, context: Context) -> Result<(), HandlerError> {
         context.parked(tokio::time::sleep(Duration::from_secs(1))).await;
         tokio::time::sleep(Duration::from_secs(10)).await; // works, in its slot
         Ok(())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use longrun_sdk::wire::{Notice, NoticeKind, Operation, OperationError, Outcome, Status};
 use longrun_sdk::{Context, HandlerError, StopReason};
+use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ type Saw = (StopReason, Duration);
 /// A worker whose handler waits until it is told to stop, tells why, and returns `end`.
 fn patient(server: &Server, end: fn(&Context) -> Result<(), HandlerError>) -> (Running, mpsc::Receiver<Saw>) {
     let (tell, told) = mpsc::channel(8);
-    let handler = move |context: Context| {
+    let handler = move |_: IgnoredAny, context: Context| {
         let tell = tell.clone();
         async move {
             let reason = stopped(&context).await;
@@ -53,7 +54,7 @@ async fn a_heartbeat_goes_out_at_each_third_of_the_lease() {
 
 #[tokio::test(start_paused = true)]
 async fn progress_counts_as_a_heartbeat() {
-    async fn lively(context: Context) -> Result<(), HandlerError> {
+    async fn lively(_: IgnoredAny, context: Context) -> Result<(), HandlerError> {
         for percent in 1..=20 {
             tokio::time::sleep(Duration::from_secs(5)).await;
             context.progress(percent, "lively");
@@ -139,7 +140,7 @@ async fn a_cancel_reaches_the_handler_by_the_outcome_of_its_heartbeat() {
 
 #[tokio::test(start_paused = true)]
 async fn a_canceled_operation_that_does_not_stop_is_ended_with_its_lease() {
-    async fn deaf(_: Context) -> Result<(), HandlerError> {
+    async fn deaf(_: IgnoredAny, _: Context) -> Result<(), HandlerError> {
         std::future::pending().await
     }
     let server = Server::new();
@@ -170,7 +171,7 @@ async fn without_an_answer_the_handler_stops_when_its_lease_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_outlives_its_lease_is_aborted_and_handed_back_with_its_checkpoint() {
     let (alive, mut aborted) = mpsc::channel::<()>(1);
-    let deaf = move |context: Context| {
+    let deaf = move |_: IgnoredAny, context: Context| {
         let alive = alive.clone();
         async move {
             context.checkpoint(&json!({ "page": 5 }))?;

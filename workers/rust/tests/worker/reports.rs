@@ -3,6 +3,7 @@
 use longrun_sdk::handlers::noop;
 use longrun_sdk::wire::{OperationError, Outcome, Status};
 use longrun_sdk::{Context, HandlerError, Success};
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::support::{Server, start, worker};
@@ -48,7 +49,7 @@ async fn a_report_goes_out_at_once_beside_a_hanging_claim() {
     let server = Server::new();
     let gate = std::sync::Arc::new(tokio::sync::Notify::new());
     let opened = gate.clone();
-    let handler = move |_: Context| {
+    let handler = move |_: IgnoredAny, _: Context| {
         let opened = opened.clone();
         async move {
             opened.notified().await;
@@ -67,8 +68,7 @@ async fn a_report_goes_out_at_once_beside_a_hanging_claim() {
 
 #[tokio::test(start_paused = true)]
 async fn the_result_and_what_goes_with_it_are_reported() {
-    async fn render(context: Context) -> Result<Success, HandlerError> {
-        let pages: u32 = context.input()?;
+    async fn render(pages: u32, _: Context) -> Result<Success, HandlerError> {
         Ok(Success::of(&json!({ "pages": pages })).status_detail("rendered").resource_location("http://x/1"))
     }
     let server = Server::new();
@@ -87,8 +87,8 @@ async fn the_result_and_what_goes_with_it_are_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_says_whether_and_when_another_attempt_may_help() {
-    async fn fail(context: Context) -> Result<(), HandlerError> {
-        match context.input::<String>()?.as_str() {
+    async fn fail(what: String, _: Context) -> Result<(), HandlerError> {
+        match what.as_str() {
             "later" => Err(HandlerError::retryable("upstream", "busy").after(30)),
             "never" => Err(HandlerError::permanent("gone", "no such thing")),
             _ => Ok(std::fs::metadata("/nonexistent/path").map(drop)?),
@@ -107,8 +107,8 @@ async fn an_error_says_whether_and_when_another_attempt_may_help() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_fails_the_attempt_and_not_the_worker() {
-    async fn fragile(context: Context) -> Result<(), HandlerError> {
-        assert!(!context.input::<bool>()?, "asked to break");
+    async fn fragile(asked_to: bool, _: Context) -> Result<(), HandlerError> {
+        assert!(!asked_to, "asked to break");
         Ok(())
     }
     let server = Server::new();
@@ -125,8 +125,8 @@ async fn a_panic_fails_the_attempt_and_not_the_worker() {
 
 #[tokio::test(start_paused = true)]
 async fn a_result_that_is_too_large_fails_for_good() {
-    async fn flood(_: Context) -> Result<Success, HandlerError> {
-        Ok(Success::of(&"x".repeat(256 * 1024)))
+    async fn flood(_: IgnoredAny, _: Context) -> Result<String, HandlerError> {
+        Ok("x".repeat(256 * 1024))
     }
     let server = Server::new();
     let running = start(worker(&server).handler("flood", flood));
@@ -139,7 +139,7 @@ async fn a_result_that_is_too_large_fails_for_good() {
 
 #[tokio::test(start_paused = true)]
 async fn a_result_that_the_server_refuses_becomes_a_failure_that_says_so() {
-    async fn link(_: Context) -> Result<Success, HandlerError> {
+    async fn link(_: IgnoredAny, _: Context) -> Result<Success, HandlerError> {
         Ok(Success::new().resource_location("no URL"))
     }
     let server = Server::new();
@@ -157,7 +157,7 @@ async fn a_result_that_the_server_refuses_becomes_a_failure_that_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn of_progress_only_the_latest_is_sent() {
-    async fn busy(context: Context) -> Result<(), HandlerError> {
+    async fn busy(_: IgnoredAny, context: Context) -> Result<(), HandlerError> {
         for percent in 0..=40 {
             context.progress(percent, format!("at {percent}"));
             context.checkpoint(&json!({ "page": percent }))?;
@@ -179,7 +179,7 @@ async fn of_progress_only_the_latest_is_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_tells_the_latest_checkpoint_first() {
-    async fn stumble(context: Context) -> Result<(), HandlerError> {
+    async fn stumble(_: IgnoredAny, context: Context) -> Result<(), HandlerError> {
         context.checkpoint(&7)?;
         Err(HandlerError::retryable("upstream", "gone"))
     }

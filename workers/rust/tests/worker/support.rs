@@ -246,7 +246,7 @@ pub struct Running {
 }
 
 pub fn worker(server: &Server) -> WorkerBuilder {
-    Worker::builder(server.clone()).concurrency(4)
+    Worker::over(server.clone()).concurrency(4)
 }
 
 pub fn start(worker: WorkerBuilder) -> Running {

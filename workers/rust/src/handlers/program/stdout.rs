@@ -42,7 +42,7 @@ impl Stdout {
             return Ok(Success::new());
         }
         if let Some(json) = json::parse(&text) {
-            return Ok(json.into());
+            return Ok(Success::of(&json));
         }
         let text =
             text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
