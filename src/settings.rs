@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 use crate::limits;
 use programs::{GivenPrograms, named_path};
 
-pub use programs::Program;
+pub use programs::{Program, check_executable, check_variable};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8470);
 const DATA: &str = "./longrun-data";

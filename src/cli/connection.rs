@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 
 // Not `Debug`: it holds a token.
 #[derive(clap::Args)]
-pub(super) struct Connection {
+pub(super) struct Server {
     /// URL of the server
     #[arg(long, env = "LONGRUN_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8470")]
     server: String,
@@ -16,6 +16,13 @@ pub(super) struct Connection {
     /// Token; better given by the environment, since everybody on the machine can see a command line
     #[arg(long, env = "LONGRUN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
+}
+
+/// How a call reaches its server.
+#[derive(clap::Args)]
+pub(super) struct Connection {
+    #[command(flatten)]
+    server: Server,
 
     /// Seconds to go on trying in, where the server does not answer or asks to come back later
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
@@ -25,8 +32,8 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let mut builder =
-            Client::builder(&self.server).deadline(Duration::from_secs(u64::from(self.deadline)));
-        if let Some(token) = self.token() {
+            Client::builder(self.server.url()).deadline(Duration::from_secs(u64::from(self.deadline)));
+        if let Some(token) = self.server.token() {
             builder = builder.token(token);
         }
         builder.build().map_err(|error| self.failure(&error))
@@ -34,7 +41,21 @@ impl Connection {
 
     /// What to say where a call came to nothing.
     pub(super) fn failure(&self, error: &ClientError) -> Failure {
-        let mut failure = Failure::of_call(error, &self.server);
+        self.server.failure(error)
+    }
+}
+
+impl Server {
+    pub(super) fn url(&self) -> &str {
+        &self.server
+    }
+
+    pub(super) fn failure(&self, error: &ClientError) -> Failure {
+        self.advise(Failure::of_call(error, &self.server))
+    }
+
+    /// What may help against a failure.
+    pub(super) fn advise(&self, mut failure: Failure) -> Failure {
         if failure.exit == Exit::NotAllowed && self.token().is_none() {
             failure.message.push_str("; give one by LONGRUN_TOKEN or --token");
         }
@@ -42,7 +63,7 @@ impl Connection {
     }
 
     /// An empty variable is how scripts say that there is none.
-    fn token(&self) -> Option<&str> {
+    pub(super) fn token(&self) -> Option<&str> {
         self.token.as_deref().filter(|token| !token.is_empty())
     }
 }

@@ -1,6 +1,6 @@
 //! The command line. One file a subcommand; [`output`] writes what they say, [`exit`] says how they end.
 //!
-//! `serve` starts the server and `token` administers it on its own machine. All others are clients of the wire like
+//! `serve` starts the server, `token` administers it on its own machine, `work` is a worker. All others are clients of the wire like
 //! any other, by the SDK's client.
 
 mod bench;
@@ -17,6 +17,7 @@ mod get;
 mod guard;
 mod health;
 mod list;
+mod log;
 mod manuals;
 mod output;
 mod queues;
@@ -30,6 +31,7 @@ mod version;
 mod view;
 mod wait;
 mod watch;
+mod work;
 
 use std::future::Future;
 use std::io;
@@ -64,6 +66,7 @@ enum Subcommand {
     Retry(retry::Retry),
     Delete(delete::Delete),
     Queues(queues::Queues),
+    Work(work::Work),
     Token(token::Token),
     Health(health::Health),
     Version(version::Version),
@@ -115,6 +118,7 @@ impl Subcommand {
             Self::Queues(queues) => wait_for(queues.run(output)),
             Self::Token(token) => wait_for(token.run(output)),
             Self::Health(health) => wait_for(health.run(output)),
+            Self::Work(work) => wait_for(work.run()),
             Self::Guard(_) => unreachable!("it ends in `main`"),
         }
     }

@@ -122,8 +122,13 @@ impl GivenProgram {
     }
 }
 
-/// It is looked at once, at the start: to find a wrong path when it is made, not at the first operation.
-fn check_executable(path: &Path) -> Result<(), String> {
+/// Whether there is a program at this path. It is looked at once, at the start: to find a wrong path when it is made, not
+/// at the first operation.
+///
+/// # Errors
+///
+/// Why it cannot be one.
+pub fn check_executable(path: &Path) -> Result<(), String> {
     let shown = path.display();
     if !path.is_absolute() {
         return Err(format!("its path must be absolute, not {shown}"));
@@ -144,13 +149,20 @@ fn check_words(
     if arguments.iter().chain(environment.values()).any(|text| text.contains('\0')) {
         return Err("args and environment may not hold U+0000".to_owned());
     }
-    for name in environment.keys().chain(inherited) {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(format!("{name:?} is no name of a variable"));
-        }
-        if OWN_VARIABLES.contains(&name.as_str()) {
-            return Err(format!("{name} is set for each attempt"));
-        }
+    environment.keys().chain(inherited).try_for_each(|name| check_variable(name))
+}
+
+/// Whether a program may be given a variable of this name.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_variable(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(format!("{name:?} is no name of a variable"));
+    }
+    if OWN_VARIABLES.contains(&name) {
+        return Err(format!("{name} is set for each attempt"));
     }
     Ok(())
 }

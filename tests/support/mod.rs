@@ -5,6 +5,7 @@ pub mod http;
 pub mod programs;
 pub mod server;
 pub mod stream;
+pub mod worker;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ pub use http::{Answer, Client};
 pub use programs::{Programs, lives};
 pub use server::Server;
 pub use stream::{Sse, Stream};
+pub use worker::Worker;
 
 /// How long a condition may take before its test has failed: far longer than any promise.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,4 +46,10 @@ pub async fn within<T, F: Future<Output = Option<T>>>(
         assert!(began.elapsed() < patience, "waited {patience:?} in vain for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Sends a process a signal by name, as `kill` knows it.
+pub fn signal(pid: u32, name: &str) {
+    let status = std::process::Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
+    assert!(status.expect("kill can be run").success(), "kill -{name}");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Client, PATIENCE};
+use super::{Client, PATIENCE, signal};
 
 /// The binary under test.
 pub const LONGRUN: &str = env!("CARGO_BIN_EXE_longrun");
@@ -69,8 +69,7 @@ impl Server {
 
     /// Sends it a signal by name, as `kill` knows it.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
-        assert!(status.expect("kill can be run").success(), "kill -{name}");
+        signal(self.pid(), name);
     }
 
     /// Waits for its end.

@@ -13,6 +13,7 @@ mod read;
 mod submit;
 mod watch;
 mod work;
+mod worker;
 
 use std::process::{Command, Stdio};
 

@@ -32,7 +32,7 @@ use crate::handler::{Context, HandlerError, Success};
 /// How long a program may take to end after SIGTERM; then comes SIGKILL.
 pub(crate) const KILL_AFTER: Duration = Duration::from_secs(5);
 /// What a program inherits of its worker's environment where nothing else is said.
-const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+pub const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
 /// A program that carries out operations: which, and with what around it. Cheap enough to clone.
 #[derive(Clone, Debug)]
@@ -65,8 +65,8 @@ impl Program {
         self
     }
 
-    /// Sets the variables that it inherits of the worker's environment, in place of `PATH`, `HOME`, `LANG`,
-    /// `LC_ALL`, `TZ` and `TMPDIR`. It never sees any other.
+    /// Sets the variables that it inherits of the worker's environment, in place of the usual
+    /// [`INHERITED`]. It never sees any other.
     #[must_use]
     pub fn inherit<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.inherited = names.into_iter().map(Into::into).collect();
