@@ -3,5 +3,6 @@
 
 mod promises;
 mod store;
+#[allow(dead_code)] // Some of it serves the scenarios only.
 mod support;
 mod wire;

@@ -1,8 +1,11 @@
 //! What the tests start and speak with: real servers in temporary directories on free ports, and a plain HTTP client.
 
+pub mod cli;
 pub mod documented;
+pub mod example;
 pub mod http;
 pub mod programs;
+pub mod proxy;
 pub mod server;
 pub mod stream;
 pub mod worker;
