@@ -1,0 +1,319 @@
+"""The client of submitters, pollers and watchers.
+
+Every call has an absolute deadline. A submit always carries an idempotency key, so it is repeated under that
+key when its answer is lost or the server asks to come back later; reads are repeated likewise. Calls that are
+not safe to repeat are sent once.
+
+* ``submission``: what a submit and a patch send; ``listing``: pages; ``watch``, ``events``: server-sent
+  events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from ..backoff import Backoff
+from ..encode import to_json
+from ..errors import DeadlineError, InvalidAnswerError, LongrunError
+from ..transport import Answer, Transport
+from ..wire import Attempt, OperationError, Queue, Retry, Snapshot, Status, read
+from .listing import Pages, count_path, quoted
+from .submission import ABSENT, body_of, fresh_key, key_header, prefer_wait, submit_fields
+from .watch import Watch, events_path
+
+__all__ = ["Client", "Pages", "Watch", "quoted"]
+
+DEADLINE_SECONDS = 30.0
+# The server cuts longer waits to this.
+WAIT_SECONDS_MAX = 60.0
+# An answer this much sooner than asked for means that the server does not wait now.
+EARLY_SECONDS = 1.0
+POLL_SECONDS = 1.0
+
+Id = str | UUID
+
+
+class Client:
+    """A client of one server, for one event loop.
+
+    ``token`` is the bearer token; a server on loopback may need none. ``deadline`` are the seconds that one
+    call may take in all, its repetitions included; time that the server was asked to wait comes on top.
+    ``http2`` speaks HTTP/2 and needs the extra ``longrun-sdk[http2]``.
+
+    Every method raises ``LongrunError`` when the server refuses or cannot be reached.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        deadline: float = DEADLINE_SECONDS,
+        http2: bool = False,
+    ) -> None:
+        self._transport = Transport(url, token, http2=http2)
+        self._deadline = deadline
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._transport.close()
+
+    async def submit(
+        self,
+        operation_type: str | None = None,
+        input: Any = ABSENT,
+        *,
+        wait: float = 0,
+        idempotency_key: str | None = None,
+        id: Id | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        max_attempts: int | None = None,
+        retry: Retry | None = None,
+        timeout_seconds: float | None = None,
+        start_date_time: datetime | str | None = None,
+        expiration_date_time: datetime | str | None = None,
+        created_date_time: datetime | str | None = None,
+        last_action_date_time: datetime | str | None = None,
+        is_external: bool | None = None,
+        status: Status | None = None,
+        percent_complete: float | None = None,
+        status_detail: str | None = None,
+        result: Any = ABSENT,
+        resource_location: str | None = None,
+        error: OperationError | None = None,
+    ) -> Snapshot:
+        """Hands an operation in. Once this returns, the operation is durable.
+
+        The request carries ``idempotency_key``, or one made up for this call, and is repeated under it while
+        answers are lost or the server asks to come back later. With ``wait`` the server answers only when the
+        operation has ended, or after so many seconds (at most 60); the status tells which. What is not given
+        is filled in by the server; the fields from ``status`` on are for external operations.
+        """
+        given = dict(locals())
+        del given["self"], given["wait"], given["idempotency_key"]
+        headers = key_header(fresh_key() if idempotency_key is None else idempotency_key)
+        if wait > 0:
+            headers["prefer"] = prefer_wait(min(wait, WAIT_SECONDS_MAX))
+        body = to_json(submit_fields(given))
+        answer = await self._repeated(
+            "POST", "/v1.0/operations", headers=headers, body=body, seconds=self._deadline + wait
+        )
+        return snapshot(answer)
+
+    async def get(self, id: Id) -> Snapshot:
+        """The operation as it is now."""
+        return snapshot(await self._read(operation_path(id)))
+
+    async def get_if_changed(self, id: Id, etag: str) -> Snapshot | None:
+        """The operation if it is no longer the one of this ``etag``, else ``None``."""
+        answer = await self._read(operation_path(id), {"if-none-match": etag})
+        return None if answer.status == 304 else snapshot(answer)
+
+    async def wait(self, id: Id, timeout: float | None = None) -> Snapshot:
+        """Waits until the operation is ``Completed`` or ``Failed``.
+
+        Raises ``DeadlineError`` (a ``TimeoutError``) when it has not ended within ``timeout`` seconds; the
+        operation goes on.
+        """
+        until = float("inf") if timeout is None else time.monotonic() + timeout
+        while True:
+            asked = time.monotonic()
+            wait = float(int(min(max(until - asked, 0), WAIT_SECONDS_MAX)))
+            answer = await self._read(
+                operation_path(id),
+                {"prefer": prefer_wait(wait)},
+                seconds=min(until - asked, wait + self._deadline),
+            )
+            current = snapshot(answer)
+            if current.is_terminal:
+                return current
+            now = time.monotonic()
+            if wait == 0 or now - asked + EARLY_SECONDS < wait:
+                pause = POLL_SECONDS if current.retry_after is None else current.retry_after
+                await asyncio.sleep(min(pause, max(until - now, 0)))
+            if time.monotonic() >= until:
+                raise DeadlineError("the operation has not ended in the time for it")
+
+    def watch(self, id: Id, *, after: str | None = None) -> Watch:
+        """Watches one operation, from how it stands now (or after the event of this cursor) to its end."""
+        return Watch(self._transport, operation_path(id, "/events"), True, after, self._deadline)
+
+    def watch_all(
+        self,
+        *,
+        queues: Sequence[str] = (),
+        operation_types: Sequence[str] = (),
+        statuses: Sequence[Status] = (),
+        ids: Sequence[Id] = (),
+        after: str | None = None,
+    ) -> Watch:
+        """Watches all operations of the tenant that every list names (an empty one names all), without end.
+
+        From now on, or after the event of this cursor. A status counts before or after the event.
+        """
+        path = events_path(queue=queues, operationType=operation_types, status=statuses, ids=ids)
+        return Watch(self._transport, path, False, after, self._deadline)
+
+    def list(
+        self,
+        filter: str | None = None,
+        *,
+        oldest_first: bool = False,
+        page_size: int | None = None,
+        select: Sequence[str] = (),
+        count: bool = False,
+    ) -> Pages:
+        """The operations that a filter lets through, page by page, the newest first.
+
+        ``filter`` is the protocol's text, such as ``status eq 'Failed' and labels/customer eq 'c-1'``; see
+        ``quoted``. A page has ``page_size`` operations (1 to 1000, 100 otherwise). ``select`` names fields as
+        on the wire; without it there are all but ``input`` and ``result``. What is not selected is as if the
+        operation had none.
+        """
+        return Pages(self._read, filter, oldest_first, page_size, select, count)
+
+    async def count(self, filter: str | None = None) -> int:
+        """How many operations there are, of those that the filter lets through or of all."""
+        answer = (await self._read(count_path(filter))).json()
+        if not isinstance(answer, int):
+            raise InvalidAnswerError("a number was expected")
+        return answer
+
+    async def attempts(self, id: Id) -> Sequence[Attempt]:
+        """The attempts that ended badly, and the one that runs."""
+        answer = await self._read(operation_path(id, "/attempts"))
+        return [read(Attempt, attempt) for attempt in values(answer)]
+
+    async def cancel(self, id: Id) -> Snapshot:
+        """Asks for the operation to be canceled. One that runs goes on until its worker has heard of it."""
+        return snapshot(await self._once("POST", operation_path(id, "/cancel")))
+
+    async def retry(self, id: Id) -> Snapshot:
+        """Gives a failed operation its attempts back."""
+        return snapshot(await self._once("POST", operation_path(id, "/retry")))
+
+    async def delete(self, id: Id) -> None:
+        """Removes the record of an operation that has ended."""
+        await self._once("DELETE", operation_path(id))
+
+    async def patch(
+        self,
+        id: Id,
+        *,
+        if_match: str | None = None,
+        status: Status | None = None,
+        percent_complete: float | None = None,
+        status_detail: str | None = None,
+        result: Any = ABSENT,
+        resource_location: str | None = None,
+        error: OperationError | None = None,
+    ) -> Snapshot:
+        """Advances an external operation; what is not given stays as it is.
+
+        With ``if_match``, only while it is still the one of this ``etag``; else ``ConflictError``.
+        """
+        given = dict(locals())
+        del given["self"], given["id"], given["if_match"]
+        headers = {} if if_match is None else {"if-match": if_match}
+        body = to_json(body_of(given))
+        return snapshot(await self._once("PATCH", operation_path(id), headers=headers, body=body))
+
+    async def queues(self) -> Sequence[Queue]:
+        """How the tenant's queues stand, by name."""
+        return [read(Queue, queue) for queue in values(await self._read("/v1.0/queues"))]
+
+    async def health(self) -> None:
+        """Returns when the server is ready to serve, else raises its reason."""
+        await self._once("GET", "/readyz")
+
+    async def advance_clock(self, seconds: float) -> str:
+        """Moves the clock of a server for tests (``longrun dev --test-clock``) on, and tells its new time.
+
+        When this returns, everything that fell due in between has happened, in its order.
+        """
+        body = to_json({"seconds": seconds})
+        answer = (await self._once("POST", "/v1.0/test/advance", body=body)).json()
+        if not isinstance(answer, dict) or not isinstance(answer.get("currentDateTime"), str):
+            raise InvalidAnswerError("currentDateTime was expected")
+        return str(answer["currentDateTime"])
+
+    async def _read(
+        self, path: str, headers: Mapping[str, str] | None = None, seconds: float | None = None
+    ) -> Answer:
+        seconds = self._deadline if seconds is None else seconds
+        return await self._repeated("GET", path, headers=headers or {}, body=None, seconds=seconds)
+
+    async def _once(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
+        deadline = time.monotonic() + self._deadline
+        answer = await self._transport.send(method, path, deadline=deadline, headers=headers, body=body)
+        return answer.success()
+
+    async def _repeated(
+        self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, seconds: float
+    ) -> Answer:
+        """Sends the same call until it succeeds, is refused for good, or its time is over.
+
+        A 304 counts as success: only a call with ``If-None-Match`` is answered so.
+        """
+        backoff, deadline = Backoff(), time.monotonic() + seconds
+        while True:
+            try:
+                answer = await self._transport.send(
+                    method, path, deadline=deadline, headers=headers, body=body
+                )
+                return answer if answer.status == 304 else answer.success()
+            except LongrunError as error:
+                delay = backoff.delay(error.retry_after)
+                # The last error says more than "the time is over" would.
+                if not error.is_transient or time.monotonic() + delay >= deadline:
+                    raise
+            await asyncio.sleep(delay)
+
+
+def operation_path(id: Id, verb: str = "") -> str:
+    """The path of one operation, or of a verb of it."""
+    return f"/v1.0/operations/{quote(str(id), safe='')}{verb}"
+
+
+def snapshot(answer: Answer) -> Snapshot:
+    """Reads an answer that is an operation."""
+    headers = answer.headers
+    return read(
+        Snapshot,
+        answer.json(),
+        etag=headers.get("etag"),
+        retry_after=answer.retry_after,
+        location=headers.get("location"),
+        replayed=headers.get("idempotency-replayed") == "true",
+    )
+
+
+def values(answer: Answer) -> Sequence[Any]:
+    """The list that an answer holds as its ``value``."""
+    body = answer.json()
+    if not isinstance(body, dict) or not isinstance(body.get("value"), list):
+        raise InvalidAnswerError("a list was expected")
+    found: Sequence[Any] = body["value"]
+    return found
