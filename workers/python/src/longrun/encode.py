@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any
 
 
 def to_json(value: Any) -> bytes:
-    """Writes a value as JSON: what ``json`` knows, and dataclasses as objects of their fields.
+    """Writes a value as JSON: what ``json`` knows, dataclasses as objects, enums as their values.
 
     Raises ``ValueError`` for a value without JSON form: NaN, a lone surrogate, an object of another kind.
     """
@@ -18,13 +19,15 @@ def to_json(value: Any) -> bytes:
         raise ValueError(str(error)) from error
 
 
-def _fields(value: Any) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fields).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
 
 
 def clean(text: str) -> str:

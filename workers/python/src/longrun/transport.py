@@ -85,6 +85,8 @@ class Transport:
         # The layer below httpx' client: what that adds (redirects, cookies, a line of log for each call) is
         # not of the protocol, and costs as much as all the rest of a call.
         self._http = httpx.AsyncHTTPTransport(
+            verify=parts.scheme
+            == "https",  # certificates are read, which takes a while, only where they are needed
             # HTTP/2 without TLS is spoken with prior knowledge only.
             http1=not (http2 and parts.scheme == "http"),
             http2=http2,

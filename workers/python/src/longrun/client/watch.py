@@ -166,11 +166,9 @@ class Watch:
         now = time.monotonic()
         if self._troubled_since is None:
             self._troubled_since = now
-        gone = now - self._troubled_since >= self._deadline
-        # Whether a stream that was cut had said all is only known to the server.
-        if gone or not (error.is_transient or isinstance(error, DeadlineError)):
-            self._troubled_since = None
-            raise error
         pause = self._backoff.delay(self._pause if error.retry_after is None else error.retry_after)
         self._pause = None
+        if not error.is_transient or now + pause >= self._troubled_since + self._deadline:
+            self._troubled_since = None
+            raise error
         await asyncio.sleep(pause)

@@ -183,11 +183,13 @@ class Attempts:
         if held is None or held.lost:
             return
         log.warning("%s: the lease with the token %d is lost: %s", key.id, key.token, why)
+        now = time.monotonic()
         held.lost = True
-        held.tell_stop("leaseLost")
+        # The server may be the first to notice that the attempt took too long.
+        held.tell_stop(_end_reason(held, now))
         self._heartbeat.forget(held)
         if held.abort_at is None:
-            held.abort_at = time.monotonic() + STOP_SECONDS
+            held.abort_at = now + STOP_SECONDS
         self.next_look = min(self.next_look, held.abort_at)
         self._stats.lost += 1
 
