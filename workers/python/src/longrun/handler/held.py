@@ -76,10 +76,11 @@ class Held:
     """The handler's, where it is a coroutine."""
     _progress: Progress | None = None
     _checkpoint: bytes | None = None
-    _checkpoints: int = 0
-    """How many there were."""
-    _unstored: int = 0
-    """The number of the latest checkpoint, 0 once the server has stored it."""
+    # Changes are numbered: at which there was progress, a checkpoint, and up to which the server knows them.
+    _changes: int = 0
+    _progress_at: int = 0
+    _checkpoint_at: int = 0
+    _known: int = 0
     _has_news: bool = False
     """There is something that no report took along."""
 
@@ -98,6 +99,7 @@ class Held:
         """Leaves how far the work is to be told with the next report."""
         with self.shared.lock:
             self._progress = progress
+            self._changes = self._progress_at = self._changes + 1
             first, self._has_news = not self._has_news, True
         if first:
             self.shared.touched()
@@ -106,8 +108,7 @@ class Held:
         """Leaves a checkpoint to be told with the next report."""
         with self.shared.lock:
             self._checkpoint = checkpoint
-            self._checkpoints += 1
-            self._unstored = self._checkpoints
+            self._changes = self._checkpoint_at = self._changes + 1
             first, self._has_news = not self._has_news, True
         if first:
             self.shared.touched()
@@ -123,18 +124,19 @@ class Held:
         return self._has_news
 
     def take_news(self) -> tuple[Progress | None, bytes | None, int]:
-        """What the server is to be told: progress, checkpoint, and the checkpoint's number for ``stored``.
+        """What the server does not know: progress, checkpoint, and a number for ``known``; 0 for nothing.
 
-        A checkpoint is told until the server has confirmed it: a failure's report, which may overtake the one
-        that carries it, must not leave the next attempt without.
+        Both are told until the server has confirmed them: the report of an end, which may overtake the one
+        that carries them, must not leave the operation without its progress, or the next attempt without a
+        checkpoint.
         """
         with self.shared.lock:
             self._has_news = False
-            progress, self._progress = self._progress, None
-            return progress, self._checkpoint if self._unstored else None, self._unstored
+            progress = self._progress if self._progress_at > self._known else None
+            checkpoint = self._checkpoint if self._checkpoint_at > self._known else None
+            return progress, checkpoint, self._changes if self._changes > self._known else 0
 
-    def stored(self, number: int) -> None:
-        """The server has stored the checkpoint of this number."""
+    def known(self, number: int) -> None:
+        """The server knows what was taken with this number."""
         with self.shared.lock:
-            if self._unstored == number:
-                self._unstored = 0
+            self._known = max(self._known, number)

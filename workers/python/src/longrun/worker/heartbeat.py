@@ -155,7 +155,7 @@ class Heartbeat:
                 held.next_heartbeat = end.sent + self._options.lease_seconds / 12
                 continue
             renew(held, end.sent, outcome.get("leaseSeconds"), self._options.lease_seconds)
-            held.stored(made.checkpoint)
+            held.known(made.news)
             if outcome.get("cancelRequested") is True:
                 held.tell_stop("cancel")
         self._answered(end)

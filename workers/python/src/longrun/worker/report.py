@@ -25,12 +25,12 @@ DETAIL_CHARS_MAX = 1024
 
 @dataclass(slots=True)
 class Report:
-    """One report; ``checkpoint`` is the number of the checkpoint that a ``Running`` one carries, or 0."""
+    """One report; ``news`` is the number of what a ``Running`` one tells beyond a heartbeat, or 0."""
 
     key: Key
     status: Status
     body: bytes
-    checkpoint: int = 0
+    news: int = 0
 
 
 def of_end(held: Held, end: Any) -> list[Report]:
@@ -52,7 +52,7 @@ def of_end(held: Held, end: Any) -> list[Report]:
         return [last]
     # The next attempt shall start from the latest checkpoint, which only a `Running` report stores.
     news = running(held)
-    return [news, last] if news.checkpoint else [last]
+    return [news, last] if news.news else [last]
 
 
 def of_abandoned(held: Held) -> list[Report]:
@@ -129,6 +129,6 @@ def _detail(text: str) -> str:
     return clean(text)[:DETAIL_CHARS_MAX]
 
 
-def _report(key: Key, status: Status, more: bytes, checkpoint: int = 0) -> Report:
+def _report(key: Key, status: Status, more: bytes, news: int = 0) -> Report:
     head = f'{{"id":"{key.id}","leaseToken":{key.token},"status":"{status}"'.encode()
-    return Report(key, status, head + more + b"}", checkpoint)
+    return Report(key, status, head + more + b"}", news)
