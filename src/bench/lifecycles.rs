@@ -8,6 +8,7 @@ use http::StatusCode;
 use longrun_sdk::{CancellationToken, Context, HandlerError, Worker};
 use serde::de::IgnoredAny;
 use tokio::io::AsyncReadExt;
+use tokio::task::JoinSet;
 
 use super::load::{Call, Connection, LoadError};
 use super::process::{Helper, Scratch, Server, own_cpu};
@@ -19,7 +20,7 @@ const REMOTE: &str = r#"{"operationType":"bench"}"#;
 /// What the server's own tasks carry out.
 const BUILT_IN: &str = r#"{"operationType":"noop"}"#;
 /// Operations that a remote worker holds at a time.
-const CONCURRENCY: usize = 500;
+pub(super) const CONCURRENCY: usize = 500;
 /// Submitters stand still while so many are on their way: then nothing piles up, and the rate is that of whole lives.
 const UNDER_WAY_MAX: u64 = 1000;
 
@@ -40,18 +41,6 @@ async fn nothing(_: IgnoredAny, _: Context) -> Result<(), HandlerError> {
     Ok(())
 }
 
-/// CPU of the three parts so far: server, worker, submitters.
-struct Parts<'a> {
-    server: &'a Server,
-    worker: Option<&'a Helper>,
-}
-
-impl Parts<'_> {
-    fn cpu(&self) -> [Duration; 3] {
-        [self.server.cpu(), self.worker.map_or(Duration::ZERO, Helper::cpu), own_cpu()]
-    }
-}
-
 /// Lives a second with no backlog growing, and the CPU that each costs.
 pub(super) async fn balanced(plan: &Plan, in_process: bool) -> Result<Report, LoadError> {
     let mut report = Report::default();
@@ -63,20 +52,62 @@ pub(super) async fn balanced(plan: &Plan, in_process: bool) -> Result<Report, Lo
     report.rate("durable creates alone", &alone);
 
     let server = Server::serve(&scratch.0.join("lives"), if in_process { 8 } else { 0 })?;
-    let url = format!("http://{}", server.authority);
-    let worker = if in_process { None } else { Some(Server::worker(&url, CONCURRENCY)?) };
-    let parts = Parts { server: &server, worker: worker.as_ref() };
-    let body = if in_process { BUILT_IN } else { REMOTE };
+    let worker = if in_process { None } else { Some(Helper::worker(&server.url(), CONCURRENCY)?) };
+    let lives = lives(plan, &server, worker.as_ref(), if in_process { BUILT_IN } else { REMOTE }).await?;
+    report.add("lifecycles", lives.rate(), "/s", format!("{} in {:.1?}", lives.completed, lives.elapsed));
+    report.add("backlog grown", lives.grown_percent(), "%", "above 1 the run is void");
+    report.add("lifecycles ÷ creates alone", lives.rate() / alone.rate(), "", "");
+    let [of_server, of_worker, of_submitters] = lives.cpu_millis();
+    let detail = format!("server {of_server:.4}, worker {of_worker:.4}, submitters {of_submitters:.4}");
+    report.add("CPU a lifecycle", of_server + of_worker + of_submitters, "ms", detail);
+    Ok(report)
+}
 
+/// What became of the operations that submitters made and a worker carried out at the same time.
+pub(super) struct Lives {
+    pub(super) completed: u64,
+    /// How much more were made than completed, or the other way round.
+    grown: u64,
+    pub(super) elapsed: Duration,
+    /// CPU of server, worker and submitters.
+    cpu: [Duration; 3],
+}
+
+#[allow(clippy::cast_precision_loss)] // Counts of a bench are far below 2^52.
+impl Lives {
+    /// Lives a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.completed as f64 / self.elapsed.as_secs_f64()
+    }
+
+    fn grown_percent(&self) -> f64 {
+        100.0 * self.grown as f64 / self.completed.max(1) as f64
+    }
+
+    /// CPU that each life cost: of server, worker and submitters.
+    pub(super) fn cpu_millis(&self) -> [f64; 3] {
+        self.cpu.map(|cpu| 1e3 * cpu.as_secs_f64() / self.completed.max(1) as f64)
+    }
+}
+
+/// Submits and lets a worker carry out, with no backlog growing, for the plan's span.
+pub(super) async fn lives(
+    plan: &Plan,
+    server: &Server,
+    worker: Option<&Helper>,
+    body: &'static str,
+) -> Result<Lives, LoadError> {
+    let cpu = || [server.cpu(), worker.map_or(Duration::ZERO, Helper::cpu), own_cpu()];
     let made = Arc::new(AtomicU64::new(0));
     let done = Arc::new(AtomicU64::new(0));
-    let submitters: Vec<_> = (0..plan.connections)
-        .map(|_| submitter(server.authority.clone(), body, made.clone(), done.clone()))
-        .collect();
-    let submitters: Vec<_> = submitters.into_iter().map(tokio::spawn).collect();
+    let mut submitters = JoinSet::new();
+    for _ in 0..plan.connections {
+        submitters.spawn(submitter(server.authority.clone(), body, made.clone(), done.clone()));
+    }
     let mut watch = Connection::open(&server.authority).await?;
+    let before = watch.queued("completed").await?;
     let look = async |watch: &mut Connection| {
-        let completed = watch.queued("completed").await?;
+        let completed = watch.queued("completed").await? - before;
         done.store(completed, Ordering::Relaxed);
         Ok::<_, LoadError>((completed, made.load(Ordering::Relaxed)))
     };
@@ -85,40 +116,21 @@ pub(super) async fn balanced(plan: &Plan, in_process: bool) -> Result<Report, Lo
         look(&mut watch).await?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let (began, cpu_before) = (Instant::now(), parts.cpu());
+    let (began, cpu_before) = (Instant::now(), cpu());
     let (done_before, made_before) = look(&mut watch).await?;
     while began.elapsed() < plan.span {
         look(&mut watch).await?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let (done_after, made_after) = look(&mut watch).await?;
-    let (elapsed, cpu_after) = (began.elapsed(), parts.cpu());
-    for submitter in submitters {
-        submitter.abort();
-    }
-    let lives = done_after - done_before;
-    let grown = (made_after - made_before).abs_diff(lives);
-    tell(&mut report, lives, grown, elapsed, [cpu_before, cpu_after], alone.rate());
-    Ok(report)
-}
-
-#[allow(clippy::cast_precision_loss)] // Counts of a bench are far below 2^52.
-fn tell(
-    report: &mut Report,
-    lives: u64,
-    grown: u64,
-    elapsed: Duration,
-    [before, after]: [[Duration; 3]; 2],
-    alone: f64,
-) {
-    let rate = lives as f64 / elapsed.as_secs_f64();
-    report.add("lifecycles", rate, "/s", format!("{lives} in {elapsed:.1?}"));
-    report.add("backlog grown", 100.0 * grown as f64 / lives.max(1) as f64, "%", "above 1 the run is void");
-    report.add("lifecycles ÷ creates alone", rate / alone, "", "");
-    let each =
-        |part: usize| 1e3 * after[part].saturating_sub(before[part]).as_secs_f64() / lives.max(1) as f64;
-    let detail = format!("server {:.4}, worker {:.4}, submitters {:.4}", each(0), each(1), each(2));
-    report.add("CPU a lifecycle", each(0) + each(1) + each(2), "ms", detail);
+    let (elapsed, cpu_after) = (began.elapsed(), cpu());
+    let completed = done_after - done_before;
+    Ok(Lives {
+        completed,
+        grown: (made_after - made_before).abs_diff(completed),
+        elapsed,
+        cpu: std::array::from_fn(|part| cpu_after[part].saturating_sub(cpu_before[part])),
+    })
 }
 
 async fn submitter(
@@ -144,17 +156,26 @@ pub(super) async fn drain(plan: &Plan, waiting: usize) -> Result<Report, LoadErr
     let scratch = Scratch::new(plan.scratch.as_deref())?;
     let server = Server::serve(&scratch.0.join("data"), 0)?;
     submit_all(&server, plan.connections, waiting, REMOTE).await?;
-    let mut watch = Connection::open(&server.authority).await?;
     let began = Instant::now();
-    let _worker = Server::worker(&format!("http://{}", server.authority), CONCURRENCY)?;
-    let waiting = waiting as u64;
-    while watch.queued("completed").await? < waiting {
+    let _worker = Helper::worker(&server.url(), CONCURRENCY)?;
+    emptied(&server, waiting).await?;
+    tell_drain(&mut report, "drain", waiting, began.elapsed());
+    Ok(report)
+}
+
+/// Waits until so many operations are completed.
+pub(super) async fn emptied(server: &Server, waiting: usize) -> Result<(), LoadError> {
+    let mut watch = Connection::open(&server.authority).await?;
+    while watch.queued("completed").await? < waiting as u64 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let elapsed = began.elapsed();
+    Ok(())
+}
+
+/// Adds how fast a backlog was emptied.
+pub(super) fn tell_drain(report: &mut Report, name: &str, waiting: usize, elapsed: Duration) {
     #[allow(clippy::cast_precision_loss)] // Counts of a bench are far below 2^52.
-    report.add("drain", waiting as f64 / elapsed.as_secs_f64(), "/s", format!("{waiting} in {elapsed:.2?}"));
-    Ok(report)
+    report.add(name, waiting as f64 / elapsed.as_secs_f64(), "/s", format!("{waiting} in {elapsed:.2?}"));
 }
 
 /// Submits so many, one a request.

@@ -16,6 +16,7 @@ mod report;
 mod restart;
 mod starts;
 mod watches;
+mod workers;
 mod yardstick;
 
 use std::path::PathBuf;
@@ -97,6 +98,15 @@ enum Figure {
         #[arg(long, default_value_t = 5_000)]
         watchers: usize,
     },
+    /// The SDKs beside one another: each language's worker program in turn
+    Workers {
+        /// Programs as `workers/scenarios/README.md` describes them
+        #[arg(value_name = "NAME=COMMAND", default_values = workers::OURS)]
+        programs: Vec<workers::Program>,
+        /// How many operations wait
+        #[arg(long, default_value_t = 20_000)]
+        waiting: usize,
+    },
     /// A server to hold others against; ends with its standard input
     #[command(hide = true)]
     Yardstick {
@@ -148,6 +158,7 @@ pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
         Figure::List { operations } => lists::measure(&plan, operations).await?,
         Figure::Memory { waiting } => memory::measure(&plan, waiting).await?,
         Figure::Watch { watchers } => watches::measure(&plan, watchers).await?,
+        Figure::Workers { programs, waiting } => workers::measure(&plan, &programs, waiting).await?,
         Figure::Yardstick { which } => return yardstick::serve(&which).await,
         Figure::Worker { url, concurrency } => return lifecycles::worker(&url, concurrency).await,
     };

@@ -45,12 +45,9 @@ impl Server {
         Self::start(&["bench".as_ref(), "yardstick".as_ref(), which.as_ref()])
     }
 
-    /// A remote worker of a server; it says nothing of where it listens, since it does not.
-    pub fn worker(url: &str, concurrency: usize) -> Result<Helper, LoadError> {
-        let concurrency = concurrency.to_string();
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["bench", "worker", "--url", url, "--concurrency", &concurrency]).stdin(Stdio::piped());
-        Ok(Helper(command.spawn()?))
+    /// `http://host:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.authority)
     }
 
     fn start(arguments: &[&std::ffi::OsStr]) -> Result<Self, LoadError> {
@@ -110,6 +107,39 @@ impl Server {
 pub struct Helper(Child);
 
 impl Helper {
+    /// A remote worker that does nothing, fast: this very binary.
+    pub fn worker(url: &str, concurrency: usize) -> Result<Self, LoadError> {
+        let concurrency = concurrency.to_string();
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["bench", "worker", "--url", url, "--concurrency", &concurrency]).stdin(Stdio::piped());
+        Ok(Self(command.spawn()?))
+    }
+
+    /// A worker program of the scenarios, as `workers/scenarios/README.md` describes it; returns when it has said what it
+    /// has handlers for. The words of the command stand with blanks between.
+    pub fn program(command: &str, url: &str, concurrency: usize) -> Result<Self, LoadError> {
+        let mut words = command.split_whitespace();
+        let mut program = Command::new(words.next().unwrap_or_default());
+        program
+            .args(words)
+            .env_remove("LONGRUN_TOKEN")
+            .envs([("LONGRUN_URL", url), ("LONGRUN_QUEUE", "default"), ("LONGRUN_LEASE_SECONDS", "30")])
+            .envs([("LONGRUN_WAIT_SECONDS", "20"), ("LONGRUN_GRACE_SECONDS", "1")])
+            .env("LONGRUN_CONCURRENCY", concurrency.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let failed = |error: &dyn std::fmt::Display| LoadError::Other(format!("{command}: {error}"));
+        let mut worker = Self(program.spawn().map_err(|error| failed(&error))?);
+        let mut lines = BufReader::new(worker.0.stdout.take().ok_or_else(|| failed(&"no output"))?);
+        let mut line = String::new();
+        lines.read_line(&mut line)?;
+        if !line.contains("operationTypes") {
+            return Err(failed(&"it did not say what it has handlers for"));
+        }
+        std::thread::spawn(move || lines.lines().count());
+        Ok(worker)
+    }
+
     /// CPU that it has used so far, user and system.
     pub fn cpu(&self) -> Duration {
         cpu_of(&format!("/proc/{}/stat", self.0.id()))
