@@ -37,3 +37,8 @@ export class Bell {
     });
   }
 }
+
+/** Resolves after everything that is ready has had its turn. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -7,7 +7,7 @@ import type { Transport } from "../client/transport.js";
 import type { Attempt } from "../handler/attempt.js";
 import type { AnyHandler, AttemptEnd } from "../handler/index.js";
 import { answered } from "./answer.js";
-import { Bell, NEVER } from "./bell.js";
+import { Bell, NEVER, settled } from "./bell.js";
 import type { CallEnd, Outstanding } from "./call.js";
 import { type Drain, advanceDrain, beginDrain, farewell, isOver, nextStep } from "./drain.js";
 import { launch } from "./launch.js";
@@ -62,9 +62,10 @@ export class Runtime {
     shutdown.addEventListener("abort", ring);
     try {
       for (;;) {
-        const at = now();
-        this.readCalls(at);
+        // Short handlers that an answer has started end before the next call is made.
+        if (this.readCalls()) await settled();
         this.readFinished();
+        const at = now();
         if (shutdown.aborted && !this.drain) beginDrain(this, at, this.settings.grace);
         lookAtLeases(this, at);
         advanceDrain(this, at);
@@ -100,11 +101,14 @@ export class Runtime {
     this.bell.ring();
   };
 
-  private readCalls(at: number): void {
-    for (const [name, end] of this.callEnds.splice(0)) {
+  /** Takes in what calls have brought, if they have brought anything. */
+  private readCalls(): boolean {
+    const ends = this.callEnds.splice(0);
+    for (const [name, end] of ends) {
       this.calls[name] = undefined;
-      answered(this, name, end, at);
+      answered(this, name, end, now());
     }
+    return ends.length > 0;
   }
 
   private readFinished(): void {
