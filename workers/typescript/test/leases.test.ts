@@ -75,6 +75,7 @@ test("a report that is not answered does not hold the heartbeats up", async (t) 
   const before = beats(server).length;
   await server.until("more heartbeats", () => (beats(server).length >= before + 4 ? true : undefined));
   assert.equal(running.worker.stats.lost, 0);
+  server.hangUp();
 });
 
 test("a heartbeat that is not answered is given up and sent again in time", async (t) => {

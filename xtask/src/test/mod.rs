@@ -5,6 +5,7 @@ mod plan;
 mod process;
 mod tally;
 mod tools;
+mod typescript;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -70,6 +71,11 @@ fn carry_out(root: &Path, step: &Step, total: &mut Tally) -> Result<(), String> 
         Work::Shape => crate::shape::run(root, false),
         Work::Answers => answers::verdict(root),
         Work::Command(words) => process::run(root, words),
+        Work::TypeScript => {
+            let (outcome, tally) = typescript::run(root);
+            total.add(step.kind, tally);
+            outcome
+        }
         Work::Tests(words) => {
             let (outcome, tally) = process::run_tests(root, words);
             total.add(step.kind, tally);

@@ -3,6 +3,8 @@
 //! A test in a module called `alone` must have the machine to itself: it kills, freezes, traces or floods a server.
 //! nextest learns that from `.config/nextest.toml`; with plain `cargo test` those tests get a step of their own.
 
+use super::typescript;
+
 /// Every test that is compiled as one; examples and benches are compiled by clippy.
 const TARGETS: [&str; 4] = ["--workspace", "--lib", "--bins", "--tests"];
 
@@ -17,6 +19,8 @@ pub(super) enum Work {
     Shape,
     /// In this process, too: what the tests have seen of what the server says of itself.
     Answers,
+    /// Several commands of npm, for the SDK in TypeScript.
+    TypeScript,
     Command(Vec<&'static str>),
     /// A command whose tests are counted.
     Tests(Vec<&'static str>),
@@ -32,6 +36,8 @@ pub(super) enum Kind {
     /// Both at once: nextest keeps them apart by itself.
     All,
     Doc,
+    /// Of an SDK in another language.
+    Sdk,
 }
 
 impl Step {
@@ -48,6 +54,7 @@ impl Step {
         match &self.work {
             Work::Shape => "cargo xtask shape".to_owned(),
             Work::Answers => "cargo xtask test".to_owned(),
+            Work::TypeScript => typescript::AGAIN.to_owned(),
             Work::Command(words) | Work::Tests(words) => {
                 let quoted = |word: &&str| {
                     if word.contains('(') { format!("'{word}'") } else { (*word).to_owned() }
@@ -66,6 +73,9 @@ pub(super) fn steps(fast: bool, nextest: bool) -> Vec<Step> {
             vec!["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         ),
         Step { name: "shape", kind: Kind::None, work: Work::Shape },
+        // What the SDKs in other languages are tried on; the scenarios among the tests need those built in turn.
+        Step::command("build", [&["cargo", "test", "--no-run"], &TARGETS[..]].concat()),
+        Step { name: "typescript", kind: Kind::Sdk, work: Work::TypeScript },
     ];
     if nextest {
         steps.push(with_nextest(fast));
@@ -107,16 +117,16 @@ mod tests {
 
     #[test]
     fn every_way_to_run_covers_what_it_says() {
-        assert_eq!(kinds(false, true), [Kind::All, Kind::Doc]);
-        assert_eq!(kinds(false, false), [Kind::Together, Kind::Alone, Kind::Doc]);
-        assert_eq!(kinds(true, true), [Kind::Together, Kind::Doc]);
-        assert_eq!(kinds(true, false), [Kind::Together, Kind::Doc]);
+        assert_eq!(kinds(false, true), [Kind::Sdk, Kind::All, Kind::Doc]);
+        assert_eq!(kinds(false, false), [Kind::Sdk, Kind::Together, Kind::Alone, Kind::Doc]);
+        assert_eq!(kinds(true, true), [Kind::Sdk, Kind::Together, Kind::Doc]);
+        assert_eq!(kinds(true, false), [Kind::Sdk, Kind::Together, Kind::Doc]);
     }
 
     #[test]
     fn a_line_to_run_again_survives_a_shell() {
         let steps = steps(true, true);
-        let again = steps[3].again();
+        let again = steps[5].again();
         assert!(again.ends_with("-E 'not test(/(^|::)alone::/)'"), "{again}");
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn run_tests(root: &Path, words: &[&str]) -> (Result<(), String>, Tal
     let mut tally = Tally::default();
     let mut tests = command(root, words);
     tests.env(answers::VARIABLE, answers::directory(root));
-    let outcome = follow(tests, words.contains(&"nextest"), &mut tally);
+    let outcome = follow(tests, Runner::of(words), &mut tally);
     let outcome = outcome.and_then(|status| match (status.success(), tally.failed) {
         (true, _) => Ok(()),
         (false, 0) => Err(format!("{} {status}", words[..2].join(" "))),
@@ -33,10 +33,36 @@ pub(super) fn run_tests(root: &Path, words: &[&str]) -> (Result<(), String>, Tal
     (outcome, tally)
 }
 
-/// Runs `command` and counts from its lines. nextest tells its summary on standard error, the test binaries on standard
-/// output; the other of the two stays as it is, for cargo's progress bar.
-fn follow(mut command: Command, nextest: bool, tally: &mut Tally) -> Result<ExitStatus, String> {
-    if nextest {
+/// Who runs the tests, and so how it tells what became of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Runner {
+    Cargo,
+    Nextest,
+    Node,
+}
+
+impl Runner {
+    fn of(words: &[&str]) -> Self {
+        match words {
+            ["npm", ..] => Self::Node,
+            words if words.contains(&"nextest") => Self::Nextest,
+            _ => Self::Cargo,
+        }
+    }
+
+    fn count(self, line: &str, tally: &mut Tally) {
+        match self {
+            Self::Cargo => tally.read(line),
+            Self::Nextest => tally.read_nextest(line),
+            Self::Node => tally.read_node(line),
+        }
+    }
+}
+
+/// Runs `command` and counts from its lines. nextest tells its summary on standard error, the others on standard output;
+/// the other of the two stays as it is, for cargo's progress bar.
+fn follow(mut command: Command, runner: Runner, tally: &mut Tally) -> Result<ExitStatus, String> {
+    if runner == Runner::Nextest {
         command.stderr(Stdio::piped());
     } else {
         command.stdout(Stdio::piped());
@@ -51,8 +77,7 @@ fn follow(mut command: Command, nextest: bool, tally: &mut Tally) -> Result<Exit
     let mut ended = None;
     loop {
         match lines.recv_timeout(Duration::from_millis(100)) {
-            Ok(line) if nextest => tally.read_nextest(&line),
-            Ok(line) => tally.read(&line),
+            Ok(line) => runner.count(&line, tally),
             Err(RecvTimeoutError::Disconnected) => return child.wait().map_err(|error| error.to_string()),
             Err(RecvTimeoutError::Timeout) => {}
         }

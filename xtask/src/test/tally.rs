@@ -12,6 +12,8 @@ pub(super) struct Tally {
     /// Not asked for: by `--skip` or a filter.
     left_out: usize,
     doc_tests: usize,
+    /// Of the SDKs in other languages.
+    sdk_tests: usize,
     /// What the step of tests without the lonely ones left to the other.
     owed_alone: usize,
     ran_alone: usize,
@@ -33,6 +35,21 @@ impl Tally {
         }
     }
 
+    /// Reads one line of Node's test runner: `ℹ pass 3`.
+    pub(super) fn read_node(&mut self, line: &str) {
+        let Some((what, number)) = line.trim().strip_prefix("ℹ ").and_then(|line| line.split_once(' '))
+        else {
+            return;
+        };
+        let number = number.parse().unwrap_or(0);
+        match what {
+            "pass" => self.passed += number,
+            "fail" | "cancelled" => self.failed += number,
+            "skipped" | "todo" => self.ignored += number,
+            _ => {}
+        }
+    }
+
     /// Reads one line of nextest, which shows the lines of a failed test's binary too.
     pub(super) fn read_nextest(&mut self, line: &str) {
         let line = line.trim();
@@ -49,12 +66,12 @@ impl Tally {
             Kind::Alone => self.ran_alone += step.passed + step.failed + step.ignored,
             // With no filter given, nextest skips exactly the ignored ones.
             Kind::All => self.ignored += step.left_out,
-            Kind::Doc | Kind::None => {}
+            Kind::Doc | Kind::Sdk | Kind::None => {}
         }
-        if kind == Kind::Doc {
-            self.doc_tests += step.passed;
-        } else {
-            self.passed += step.passed;
+        match kind {
+            Kind::Doc => self.doc_tests += step.passed,
+            Kind::Sdk => self.sdk_tests += step.passed,
+            _ => self.passed += step.passed,
         }
         self.failed += step.failed;
         self.ignored += step.ignored;
@@ -77,12 +94,15 @@ impl Tally {
 
     /// The account: what ran, and what did not.
     pub(super) fn report(&self, fast: bool) -> String {
-        let mut parts = vec![format!("{} tests and {} doc tests passed", self.passed, self.doc_tests)];
+        let Self { passed, doc_tests, sdk_tests, .. } = self;
+        let mut parts = vec![format!(
+            "{passed} tests, {doc_tests} doc tests and {sdk_tests} tests of SDKs in other languages passed"
+        )];
         if fast {
             parts.push(format!("{} not run: --fast leaves out the `alone` ones", self.owed_alone));
         }
         if self.ignored > 0 {
-            parts.push(format!("{} NOT RUN: they are marked #[ignore]", self.ignored));
+            parts.push(format!("{} NOT RUN: they are marked to be ignored", self.ignored));
         }
         let names = self.ignored_names.iter().map(|name| format!("\n  ignored: {name}"));
         parts.join("; ") + &names.collect::<String>()
@@ -125,6 +145,21 @@ mod tests {
         nextest
             .read_nextest("test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out");
         assert_eq!((nextest.passed, nextest.failed, nextest.left_out), (15, 2, 5));
+    }
+
+    #[test]
+    fn the_closing_lines_of_node_are_counted() {
+        let mut node = Tally::default();
+        for line in
+            ["✔ passes 3 of 4 (0.7ms)", "ℹ tests 7", "ℹ pass 4", "ℹ fail 1", "ℹ cancelled 1", "ℹ skipped 1"]
+        {
+            node.read_node(line);
+        }
+        assert_eq!((node.passed, node.failed, node.ignored), (4, 2, 1));
+        let mut total = Tally::default();
+        total.add(Kind::Sdk, node);
+        assert!(total.report(false).contains("4 tests of SDKs"), "{}", total.report(false));
+        assert!(total.verdict(false).is_err(), "they stand in for no other test");
     }
 
     #[test]

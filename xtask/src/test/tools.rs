@@ -9,14 +9,35 @@ use super::process;
 struct Program {
     name: &'static str,
     debian_package: &'static str,
+    /// Succeeds where the program is there, and new enough.
+    probe: &'static [&'static str],
     why: &'static str,
 }
 
-const PROGRAMS: &[Program] = &[Program {
-    name: "strace",
-    debian_package: "strace",
-    why: "a test watches that the server syncs before it answers",
-}];
+const PROGRAMS: &[Program] = &[
+    Program {
+        name: "strace",
+        debian_package: "strace",
+        probe: &["strace", "--version"],
+        why: "a test watches that the server syncs before it answers",
+    },
+    Program {
+        name: "node",
+        debian_package: "nodejs",
+        probe: &[
+            "node",
+            "--eval",
+            "const [a, b] = process.versions.node.split('.'); process.exit(a * 100 + +b < 1819 ? 1 : 0)",
+        ],
+        why: "the TypeScript SDK is tested with Node 18.19 or later",
+    },
+    Program {
+        name: "npm",
+        debian_package: "npm",
+        probe: &["npm", "--version"],
+        why: "it brings what the TypeScript SDK is compiled and checked with",
+    },
+];
 
 /// A part of the Rust toolchain that a minimal installation leaves out.
 struct Component {
@@ -65,7 +86,7 @@ pub(super) fn ensure(root: &Path, install: bool) -> Result<(), String> {
 }
 
 fn missing(root: &Path) -> (Vec<&'static Program>, Vec<&'static Component>) {
-    let programs = PROGRAMS.iter().filter(|program| !on_path(program.name)).collect();
+    let programs = PROGRAMS.iter().filter(|program| !process::succeeds(root, program.probe)).collect();
     let components =
         COMPONENTS.iter().filter(|component| !process::succeeds(root, component.probe)).collect();
     (programs, components)

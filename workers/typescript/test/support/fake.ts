@@ -1,6 +1,6 @@
 /**
- * A server that keeps to the protocol as far as a worker sees it, writes down every exchange, and can be told to
- * misbehave.
+ * A server that keeps to the protocol as far as a worker sees it, writes down every exchange, and can be told
+ * to misbehave.
  */
 
 import { randomUUID } from "node:crypto";
@@ -45,7 +45,10 @@ export interface Seen {
   port: number | undefined;
 }
 
-/** What goes wrong with one exchange: a lost answer, no answer for ever, forgotten outcomes, an error, nothing. */
+/**
+ * What goes wrong with one exchange: a lost answer, no answer for ever, forgotten outcomes, an error,
+ * nothing.
+ */
 export type Fault =
   | "answerLost"
   | "notHeard"
@@ -73,6 +76,8 @@ export class Fake extends EventEmitter {
   private notices: object[] = [];
   private hanging: string | undefined;
   private tokens = 0;
+  private silenced: ServerResponse[] = [];
+
   private constructor(private readonly server: Server) {
     super();
     this.setMaxListeners(0);
@@ -141,6 +146,11 @@ export class Fake extends EventEmitter {
     await this.until(`${count} exchanges`, () => (this.log.length >= count ? true : undefined));
   }
 
+  /** Closes the connections of the exchanges that were left without an answer. */
+  hangUp(): void {
+    for (const response of this.silenced.splice(0)) response.destroy();
+  }
+
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = "";
     for await (const piece of request.setEncoding("utf8")) text += piece as string;
@@ -151,7 +161,7 @@ export class Fake extends EventEmitter {
     this.log.push(seen);
     this.emit("change");
     if (fault === "notHeard") return void response.destroy();
-    if (fault === "silent") return;
+    if (fault === "silent") return void this.silenced.push(response);
     if (typeof fault === "object" && "status" in fault) {
       if (fault.retryAfter !== undefined) response.setHeader("retry-after", fault.retryAfter);
       const error = { code: fault.code, message: "as told" };

@@ -59,11 +59,11 @@ export async function firstMatch(child: ChildProcess, pattern: RegExp): Promise<
   throw new Error(`it ended without a word of ${String(pattern)}: ${text}`);
 }
 
-/** Sends a signal to a process and waits for its end; its exit code, if it had one. */
-export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+/** Sends a signal to a process, where it needs one, and waits for its end; its exit code, if it had one. */
+export async function end(child: ChildProcess, signal?: NodeJS.Signals): Promise<number | null> {
   if (child.exitCode === null && child.signalCode === null) {
     const exit = once(child, "exit");
-    child.kill(signal);
+    if (signal) child.kill(signal);
     await soon("the end of a process", exit);
   }
   return child.exitCode;
