@@ -147,22 +147,15 @@ test("what does not finish within the grace time is handed back, uncounted, with
   assert.deepEqual(await ended(held), ["Completed", { attempt: 1 }, undefined, 1]);
 });
 
-test("thousands of operations are carried out once each", async (t) => {
-  const variables = settings({ LONGRUN_CONCURRENCY: "200" });
-  const ids: string[] = [];
-  await Promise.all(
-    Array.from({ length: 16 }, async (_, lane) => {
-      for (let at = 0; at < 125; at += 1) {
-        ids.push(await submit(variables, { operationType: "complete", input: lane }));
-      }
-    }),
-  );
-  await startWorker(t, variables);
-  const filter = `queue eq '${variables["LONGRUN_QUEUE"] ?? ""}' and status eq 'Completed'`;
-  const done = async (): Promise<void> => {
-    while ((await client.count(filter)) < ids.length) await client.wait(ids[0] ?? "", { timeoutSeconds: 30 });
+test("hundreds of operations are carried out once each", async (t) => {
+  const variables = settings({ LONGRUN_CONCURRENCY: "100" });
+  const input = { operationType: "complete", input: 1 };
+  const lane = async (): Promise<string[]> => {
+    const ids = [];
+    for (let at = 0; at < 50; at += 1) ids.push(await submit(variables, input));
+    return ids;
   };
-  await soon("all of them", done());
-  for await (const operation of client.list({ filter, pageSize: 1000 }))
-    assert.equal(operation.attemptsCount, 1);
+  const ids = (await Promise.all(Array.from({ length: 8 }, lane))).flat();
+  await startWorker(t, variables);
+  for (const id of ids) assert.deepEqual(await ended(id), ["Completed", 1, undefined, 1]);
 });
