@@ -30,8 +30,8 @@ impl Language {
     /// Whether its SDK is there.
     pub fn is_on(self) -> bool {
         match self {
-            Self::Rust => true,
-            Self::Python | Self::TypeScript => false,
+            Self::Rust | Self::TypeScript => true,
+            Self::Python => false,
         }
     }
 
