@@ -32,6 +32,7 @@ mod view;
 mod wait;
 mod watch;
 mod work;
+mod workers;
 
 use std::future::Future;
 use std::io;
@@ -67,6 +68,7 @@ enum Subcommand {
     Delete(delete::Delete),
     Queues(queues::Queues),
     Work(work::Work),
+    Workers(workers::Workers),
     Token(token::Token),
     Health(health::Health),
     Version(version::Version),
@@ -116,6 +118,7 @@ impl Subcommand {
             Self::Retry(retry) => wait_for(retry.run(output)),
             Self::Delete(delete) => wait_for(delete.run(output)),
             Self::Queues(queues) => wait_for(queues.run(output)),
+            Self::Workers(workers) => wait_for(workers.run(output)),
             Self::Token(token) => wait_for(token.run(output)),
             Self::Health(health) => wait_for(health.run(output)),
             Self::Work(work) => wait_for(work.run()),

@@ -69,7 +69,7 @@ pub(super) fn field(value: Option<&Json>) -> String {
 }
 
 /// A time of the wire without its fraction.
-fn to_seconds(time: &str) -> String {
+pub(super) fn to_seconds(time: &str) -> String {
     match time.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => time.to_owned(),

@@ -143,17 +143,80 @@ async fn each_of_several_is_deleted_by_itself() {
     assert_eq!((ran.exit, ran.out), (Exit::Done, format!("{ID}  deleted\n")));
 }
 
+const MEDIA: &str = r#"{"name":"media","ready":2,"delayed":1,"running":0,"completed":7,"failed":0,"oldestReadySeconds":90,"paused":true,"maxRunning":4}"#;
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
 #[tokio::test]
 async fn queues_are_a_table_for_people_and_as_they_were_sent_in_a_pipe() {
-    let sent = r#"{"value":[{"name":"media","ready":2,"delayed":1,"running":0,"completed":7,"failed":0,"oldestReadySeconds":90,"paused":true,"maxRunning":4},{"name":"rest","ready":0}]}"#;
-    let url = fake::on_tcp(move |_| (200, sent.to_owned())).await;
+    let rest = r#"{"name":"rest","ready":0,"delayed":0,"running":0,"completed":0,"failed":0,"oldestReadySeconds":0,"paused":false}"#;
+    let sent = format!(r#"{{"value":[{MEDIA},{rest}]}}"#);
+    let answer = sent.clone();
+    let url = fake::on_tcp(move |_| (200, answer.clone())).await;
     assert_eq!(run(&["queues", "--server", &url]).await.out, format!("{sent}\n"));
     let ran = run_on(&["queues", "--server", &url], true).await;
-    let lines: Vec<&str> = ran.out.lines().map(str::trim_end).collect();
+    let lines: Vec<&str> = ran.out.lines().collect();
     assert!(lines[0].starts_with("QUEUE  READY  DELAYED  RUNNING"), "{}", ran.out);
-    let words: Vec<&str> = lines[1].split_whitespace().collect();
-    assert_eq!(words, ["media", "2", "1", "0", "7", "0", "90s", "yes"]);
-    assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["rest", "0", "0", "0", "0", "0"]);
+    assert!(lines[0].contains("PAUSED  MAX RUNNING  MAX WAITING"), "{}", ran.out);
+    assert_eq!(words(lines[1]), ["media", "2", "1", "0", "7", "0", "90s", "yes", "4"]);
+    assert_eq!(words(lines[2]), ["rest", "0", "0", "0", "0", "0"]);
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_resumed_and_limited_by_its_name() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&asked);
+    let url = fake::on_tcp(move |asked: Asked| {
+        kept.lock().unwrap().push(format!("{} {}", asked.what, asked.body));
+        (200, MEDIA.to_owned())
+    })
+    .await;
+    for arguments in [
+        &["pause", "media"][..],
+        &["resume", "media"],
+        &["limit", "media", "--max-running=4"],
+        &["limit", "media", "--max-running=none", "--max-waiting=0"],
+    ] {
+        let ran = run(&[&["queues"], arguments, &["--server", &url]].concat()).await;
+        assert_eq!((ran.exit, ran.out), (Exit::Done, format!("{MEDIA}\n")), "{arguments:?}: {}", ran.err);
+    }
+    let expected = [
+        r#"{"paused":true}"#,
+        r#"{"paused":false}"#,
+        r#"{"maxRunning":4}"#,
+        r#"{"maxRunning":null,"maxWaiting":0}"#,
+    ];
+    assert_eq!(*asked.lock().unwrap(), expected.map(|body| format!("PATCH /v1.0/queues/media {body}")));
+    let ran = run_on(&["queues", "pause", "media", "--server", &url], true).await;
+    assert_eq!(words(ran.out.lines().nth(1).unwrap())[..2], ["media", "2"]);
+}
+
+#[test]
+fn a_limit_without_a_limit_is_no_subcommand() {
+    for wrong in
+        [&["limit", "media"][..], &["limit", "media", "--max-running=many"], &["pause"], &["stop", "x"]]
+    {
+        let arguments = ["longrun", "queues"].iter().chain(wrong);
+        assert!(Arguments::try_parse_from(arguments).is_err(), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn workers_are_a_table_for_people_and_as_they_were_sent_in_a_pipe() {
+    let held = r#"{"id":"7986a22f-a22f-7986-2fa2-86792fa28679","queue":"media","operationType":"t","leaseToken":3,"leaseSeconds":29.5}"#;
+    let sent = format!(
+        r#"{{"value":[{{"workerId":"w:1","lastAskedDateTime":"2026-01-31T09:30:00.0000000Z","address":"10.0.0.7","queues":["media","rest"],"running":1,"operations":[{held}]}},{{"workerId":"gone","running":0,"operations":[]}}]}}"#
+    );
+    let answer = sent.clone();
+    let url = fake::on_tcp(move |_| (200, answer.clone())).await;
+    assert_eq!(run(&["workers", "--server", &url]).await.out, format!("{sent}\n"));
+    let ran = run_on(&["workers", "--server", &url], true).await;
+    let lines: Vec<&str> = ran.out.lines().collect();
+    let expected = ["w:1", "2026-01-31T09:30:00Z", "10.0.0.7", "media,rest", "(every", "one)", "1"];
+    assert_eq!(words(lines[1]), expected, "{}", ran.out);
+    assert_eq!(words(lines[2]), ["gone", "0"]);
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ async fn run_on(words: &[&str], terminal: bool) -> Ran {
         Subcommand::List(list) => list.run(&mut output).await,
         Subcommand::Delete(delete) => delete.run(&mut output).await,
         Subcommand::Queues(queues) => queues.run(&mut output).await,
+        Subcommand::Workers(workers) => workers.run(&mut output).await,
         Subcommand::Demo(demo) => demo.run(&mut output).await,
         Subcommand::Watch(watch) => watch.run(&mut output).await,
         Subcommand::Cancel(cancel) => cancel.run(&mut output).await,
@@ -223,6 +224,8 @@ async fn each_refusal_is_one_line_and_its_exit_code() {
             vec!["health"],
             vec!["list"],
             vec!["queues"],
+            vec!["queues", "pause", "media"],
+            vec!["workers"],
         ] {
             let ran = run(&[&words[..], &["--server", &url]].concat()).await;
             assert_eq!(ran.exit, exit, "{status} {words:?}");

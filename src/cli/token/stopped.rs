@@ -61,7 +61,8 @@ impl Stopped {
     }
 
     async fn credentials(&self) -> Result<Vec<Credential>, Failure> {
-        let mut credentials = self.reader.credentials(AllTenants).await.map_err(|error| failed(&error))?;
+        let registry = self.reader.registry(AllTenants).await.map_err(|error| failed(&error))?;
+        let mut credentials = registry.credentials;
         credentials.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
         Ok(credentials)
     }

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use longrun_sdk::client::{Filter, ListQuery};
-use longrun_sdk::wire::{Patch, Status, Submit};
+use longrun_sdk::wire::{Patch, QueueChange, Status, Submit};
 use longrun_sdk::{Client, ClientError, Exchange, ExchangeError, HttpExchange};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -199,7 +199,11 @@ async fn every_verb_has_its_route() {
         Patch { percent_complete: Some(40.0), if_match: Some("\"1-1\"".to_owned()), ..Patch::default() };
     client.patch(ID, &patch).await.unwrap();
     client.delete(ID).await.unwrap();
-    client.queues().await.unwrap();
+    client.demand("media").await.unwrap();
+    let change = QueueChange { paused: Some(true), max_running: Some(None), ..QueueChange::default() };
+    client.set_queue("../me dia", &change).await.unwrap();
+    assert!(matches!(client.queues().await, Err(ClientError::InvalidAnswer { .. })));
+    assert!(matches!(client.workers().await, Err(ClientError::InvalidAnswer { .. })));
     client.health().await.unwrap();
     assert!(matches!(client.attempts(ID).await, Err(ClientError::InvalidAnswer { .. })));
     let one = format!("/v1.0/operations/{ID}");
@@ -209,13 +213,18 @@ async fn every_verb_has_its_route() {
         format!("POST {one}/retry"),
         format!("PATCH {one}"),
         format!("DELETE {one}"),
+        "GET /v1.0/queues/media/demand".to_owned(),
+        "PATCH /v1.0/queues/..%2Fme+dia".to_owned(),
         "GET /v1.0/queues".to_owned(),
+        "GET /v1.0/workers".to_owned(),
         "GET /readyz".to_owned(),
         format!("GET {one}/attempts"),
     ];
     assert_eq!(server.lines(), expected);
     assert_eq!(server.header(3, "if-match").unwrap(), "\"1-1\"");
-    assert_eq!(server.seen.lock().unwrap()[3].body, r#"{"percentComplete":40}"#);
+    let seen = server.seen.lock().unwrap();
+    assert_eq!(seen[3].body, r#"{"percentComplete":40}"#);
+    assert_eq!(seen[6].body, r#"{"paused":true,"maxRunning":null}"#);
 }
 
 /// The answers of a list of two pages, the first of which comes only at the second try.

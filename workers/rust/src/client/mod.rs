@@ -7,6 +7,7 @@
 mod builder;
 mod error;
 mod list;
+mod queues;
 mod submit;
 pub(crate) mod transport;
 mod wait;
@@ -22,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::backoff::Backoff;
-use crate::wire::{Attempt, Json, Operation, Patch};
+use crate::wire::{Attempt, Operation, Patch};
 use transport::{Answer, Call, Transport};
 
 pub use builder::ClientBuilder;
@@ -117,11 +118,6 @@ impl Client {
     /// Deletes a terminal operation.
     pub async fn delete(&self, id: Uuid) -> Result<(), ClientError> {
         self.once(Method::DELETE, &operation_path(id, ""), Vec::new(), None).await.map(drop)
-    }
-
-    /// The queues with their depths and limits, as the server sends them.
-    pub async fn queues(&self) -> Result<Json, ClientError> {
-        self.read("/v1.0/queues", Vec::new()).await?.success()?.json()
     }
 
     /// Whether the server is ready to serve.

@@ -10,6 +10,7 @@
 mod event;
 mod number;
 mod operation;
+mod queue;
 mod submit;
 mod work;
 
@@ -20,6 +21,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 pub use event::{Event, EventKind};
 pub use operation::{Attempt, ErrorBody, Operation, OperationError, Retry, Status, Waiting};
+pub use queue::{Demand, HeldOperation, Queue, QueueChange, WorkerInfo};
 pub use submit::{Patch, Submit};
 pub use work::{
     Claim, ClaimedOperation, ExchangeAnswer, ExchangeRequest, Lease, Notice, NoticeKind, Outcome, Report,
