@@ -64,6 +64,12 @@ pub const CLAIM_LIMIT_MAX: u32 = 1000;
 pub const CLAIM_QUEUES_MAX: usize = 16;
 /// Pairs of queue and operation type that one tenant may ever use: the server keeps each in memory.
 pub const LANES_MAX: usize = 10_000;
+/// Queues of one tenant that may be paused or limited at a time: the server keeps each in memory.
+pub const QUEUES_CONTROLLED_MAX: usize = 1000;
+/// The largest `maxRunning` and `maxWaiting`: beyond it a queue may as well have no limit.
+pub const QUEUE_LIMIT_MAX: u32 = 1_000_000_000;
+/// Seconds after which a submit that a full queue refused is asked to come again: how fast it empties nobody knows.
+pub const QUEUE_FULL_RETRY_SECONDS: u32 = 5;
 /// Operation types that one claim may name.
 pub const CLAIM_TYPES_MAX: usize = 64;
 /// Bytes of inputs in the answer to one claim; the first operation always goes.
@@ -123,6 +129,10 @@ pub const WORKER_PRESENT: Duration = Duration::from_mins(1);
 pub const WORKER_WRITTEN_EVERY: Duration = Duration::from_secs(10);
 /// A worker that was not seen for this long is forgotten.
 pub const WORKER_FORGOTTEN: Duration = Duration::from_hours(1);
+/// Workers in the answer of `/v1.0/workers`, those first that asked last.
+pub const WORKERS_SHOWN_MAX: usize = 1000;
+/// Operations that are shown of what one worker holds: more than nearly every worker has slots.
+pub const WORKER_OPERATIONS_SHOWN_MAX: usize = 100;
 /// Notices kept for one worker until its next call.
 pub const NOTICES_PER_WORKER_MAX: usize = 1000;
 /// Workers for which notices are kept; beyond it those of workers that do not wait are dropped.

@@ -113,7 +113,7 @@ impl Running {
         reader: Arc<dyn Reader>,
         options: Options,
     ) -> Result<Self, ServeError> {
-        let keys = Arc::new(Keys::new(reader.credentials(AllTenants).await?));
+        let keys = Arc::new(Keys::new(reader.registry(AllTenants).await?.credentials));
         if let Some(file) = &settings.first_token_file {
             keys.put_first(first_token(file, reader.now())?)?;
         }

@@ -131,6 +131,7 @@ fn exchange(reports: Vec<Reported>, claim: Option<usize>) -> Result<Exchange, Lo
         })
         .transpose()?;
     Ok(Exchange {
+        address: None,
         tenant: TenantId::default(),
         worker: tag("bench:1")?,
         own: false,

@@ -40,8 +40,8 @@ pub(super) fn operation(app: &App, status: StatusCode, operation: &Operation) ->
 }
 
 /// The same for a reader of one, with why it has not started.
-pub(super) fn read(app: &App, operation: &Operation) -> Result<Response, ApiError> {
-    let view = OperationView::of(operation).waiting(app.tracker.waiting(operation));
+pub(super) async fn read(app: &App, operation: &Operation) -> Result<Response, ApiError> {
+    let view = OperationView::of(operation).waiting(app.tracker.waiting(operation).await?);
     let mut response = json(StatusCode::OK, &view)?;
     poll_headers(app, operation, response.headers_mut());
     Ok(response)

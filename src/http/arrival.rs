@@ -1,7 +1,7 @@
 //! What the server knows of a request before any route does.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
@@ -14,6 +14,16 @@ pub enum Peer {
     Net(SocketAddr),
     /// A Unix socket of this machine.
     Local,
+}
+
+impl Peer {
+    /// The address of the machine at the other end, which may be a proxy; none on this one's Unix socket.
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Net(address) => Some(address.ip()),
+            Self::Local => None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {

@@ -15,7 +15,8 @@ impl From<Denied> for ApiError {
             Denied::KeyReused => Code::IdempotencyKeyReused,
             Denied::IdExists => Code::IdExists,
             Denied::KeyAndIdDiffer => Code::Conflict,
-            Denied::TooManyLanes => Code::InvalidRequest,
+            Denied::TooManyLanes | Denied::TooManyQueues => Code::InvalidRequest,
+            Denied::QueueFull => return Self::queue_full(),
         };
         Self::new(code, denied.to_string())
     }

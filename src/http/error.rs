@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::limits;
 use crate::operation::{Refusal, Timestamp};
 use crate::store::StoreError;
 
@@ -196,6 +197,12 @@ impl ApiError {
     /// 503 `overloaded`.
     pub fn overloaded() -> Self {
         Self::new(Code::Overloaded, "more work is waiting than can be taken right now").retry_after(1)
+    }
+
+    /// 429 `queueFull`.
+    pub fn queue_full() -> Self {
+        let message = "as many operations wait in the queue as may";
+        Self::new(Code::QueueFull, message).retry_after(limits::QUEUE_FULL_RETRY_SECONDS)
     }
 
     /// Names the field, header or parameter at fault.

@@ -91,6 +91,21 @@ pub(super) struct PatchRequest {
     error: Option<FailureSchema>,
 }
 
+/// What is set for a queue; absent fields stay as they are.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code)]
+pub(super) struct QueueRequest {
+    /// Whether claims pass it by.
+    paused: Option<bool>,
+    /// How many may run at a time; `null`: any number.
+    #[schema(maximum = 1_000_000_000)]
+    max_running: Option<u32>,
+    /// How many may wait before new ones are refused; `null`: any number.
+    #[schema(maximum = 1_000_000_000)]
+    max_waiting: Option<u32>,
+}
+
 /// A worker's call.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,7 @@
 //! How an operation looks on the wire.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -251,14 +253,14 @@ pub struct FailureSchema {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Waiting)]
 pub struct WaitingView {
-    /// `ready`, `noWorker`, `delayed` or `retryBackoff`.
+    /// `ready`, `noWorker`, `delayed`, `retryBackoff`, `queuePaused` or `queueLimit`.
     reason: &'static str,
     /// Until when, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     until_date_time: Option<Timestamp>,
     /// The same for people.
-    message: &'static str,
+    message: Cow<'static, str>,
 }
 
 impl From<Waiting> for WaitingView {
@@ -272,7 +274,13 @@ impl From<Waiting> for WaitingView {
             Waiting::RetryBackoff(until) => {
                 ("retryBackoff", Some(until), "Its last attempt failed; the next one has to wait.")
             }
+            Waiting::QueuePaused => ("queuePaused", None, "Its queue is paused."),
+            Waiting::QueueLimit(max) => {
+                let message =
+                    format!("As many operations of its queue run as may at a time (maxRunning is {max}).");
+                return Self { reason: "queueLimit", until_date_time: None, message: message.into() };
+            }
         };
-        Self { reason, until_date_time, message }
+        Self { reason, until_date_time, message: message.into() }
     }
 }

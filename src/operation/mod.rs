@@ -11,6 +11,7 @@ pub mod labels;
 pub mod model;
 pub mod names;
 mod patch;
+pub mod queue;
 pub mod retry;
 pub mod status;
 mod submit;
@@ -28,6 +29,7 @@ pub use model::{
 pub use names::{
     ClaimId, Lane, LeaseToken, Name, OperationId, OperationType, QueueName, Seq, TenantId, WorkerId,
 };
+pub use queue::{Controls, ControlsChange, Gate};
 pub use retry::RetryPolicy;
 pub use status::{Outcome, Status};
 pub use submit::{Opening, Submission, submit};

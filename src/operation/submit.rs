@@ -43,13 +43,19 @@ pub enum Opening {
     Failed(Option<Arc<Failure>>),
 }
 
+impl Submission {
+    /// Whether somebody else carries it out: whatever begins elsewhere than waiting has no lease.
+    pub fn is_external(&self) -> bool {
+        self.spec.external || !matches!(self.opening, Opening::Waiting)
+    }
+}
+
 /// Makes the operation. Its event is [`super::EventKind::Created`].
 pub fn submit(submission: &Submission, seq: Seq, context: Context) -> Operation {
     let now = context.now;
     let mut spec = submission.spec.clone();
     spec.received = now;
-    // Whatever begins elsewhere than waiting is carried out elsewhere: there is no lease for it.
-    spec.external |= !matches!(submission.opening, Opening::Waiting);
+    spec.external = submission.is_external();
     let external = spec.external;
     let state = match &submission.opening {
         Opening::Waiting if external => State::Waiting { hold: Some(Hold::External), ready_at: now },

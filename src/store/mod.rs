@@ -4,23 +4,30 @@
 //! into a [`turn::WorkingSet`]; the tracker applies its commands to that; [`Store::commit`] writes each changed row once,
 //! and the events, and makes all of it durable. [`Reader`] is the second, smaller door, for everything that only looks.
 //! [`query`] is what a list
-//! asks for. [`memory`] is the model as a store, the oracle of the tests; [`sqlite`] is the embedded one.
+//! asks for, [`queue`] what is set for queues. [`memory`] is the model as a store, the oracle of the tests; [`sqlite`] is the embedded one.
 
 pub mod clock;
 pub mod credential;
 pub mod cursor;
 pub mod memory;
 pub mod query;
+pub mod queue;
 pub mod sqlite;
 pub mod turn;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
-use crate::operation::{Attempt, Event, Json, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
+use crate::operation::{
+    Attempt, Controls, Event, Json, Lane, LeaseToken, Operation, OperationId, QueueName, Seq, TenantId,
+    Timestamp, WorkerId,
+};
 use clock::ClockState;
 use credential::Credential;
 use cursor::Cursor;
 use query::{Listing, Query};
+use queue::Queue;
 use turn::{Changes, Touches, WorkerSeen, WorkingSet};
 
 /// What went wrong in a store, by what its caller can do about it.
@@ -90,14 +97,18 @@ pub trait Reader: Send + Sync {
     /// at hand. It takes no longer than [`crate::limits::SCAN_MAX`] of looking.
     async fn list(&self, query: &Query) -> Result<Listing, StoreError>;
 
-    /// The tenant's queues, by name.
-    async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError>;
+    /// The tenant's queues that hold anything or have controls, by name: all of them, or one.
+    async fn queues(
+        &self,
+        tenant: &TenantId,
+        only: Option<&QueueName>,
+    ) -> Result<Vec<QueueDepth>, StoreError>;
 
-    /// The workers that asked for work since then.
-    async fn workers(&self, of: AllTenants, since: Timestamp) -> Result<Vec<WorkerSeen>, StoreError>;
+    /// What the tenant's workers hold, by worker and arrival.
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, StoreError>;
 
-    /// Every credential, revoked ones included.
-    async fn credentials(&self, of: AllTenants) -> Result<Vec<Credential>, StoreError>;
+    /// What is kept beside operations.
+    async fn registry(&self, of: AllTenants) -> Result<Registry, StoreError>;
 }
 
 /// Whose events.
@@ -156,7 +167,34 @@ pub struct Payloads {
     pub checkpoint: Option<Json>,
 }
 
-/// How many operations of a queue stand where, and since when its oldest ready one waits. External ones are not counted.
+/// What is kept beside operations, of every tenant: small, and read when a server starts.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    /// Workers that asked for work, as they last did, by tenant and name.
+    pub workers: Vec<WorkerSeen>,
+    /// Every credential, revoked ones included.
+    pub credentials: Vec<Credential>,
+    /// The queues with controls, by tenant and name.
+    pub queues: Vec<Queue>,
+}
+
+/// An operation under a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Who holds it.
+    pub worker: WorkerId,
+    /// Which.
+    pub id: OperationId,
+    /// Of which lane.
+    pub lane: Arc<Lane>,
+    /// The attempt's token.
+    pub token: LeaseToken,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// How a queue stands: what was set for it, how many of its operations stand where, and since when the oldest ready one
+/// waits. External ones are not counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueDepth {
     /// The queue.
@@ -173,4 +211,22 @@ pub struct QueueDepth {
     pub failed: u64,
     /// Since when the oldest ready one waits.
     pub oldest_ready: Option<Timestamp>,
+    /// What was set for it.
+    pub controls: Controls,
+}
+
+impl QueueDepth {
+    /// A queue that holds nothing.
+    pub fn empty(queue: QueueName) -> Self {
+        Self {
+            queue,
+            ready: 0,
+            held: 0,
+            running: 0,
+            completed: 0,
+            failed: 0,
+            oldest_ready: None,
+            controls: Controls::default(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The two halves of a write turn: what it touches and what was loaded for it; what it changed.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::operation::{
@@ -9,6 +10,7 @@ use crate::operation::{
 };
 
 use super::credential::Credential;
+use super::queue::{ByQueue, Queue, Standing};
 
 /// What a turn needs to know before it can apply its commands.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +23,11 @@ pub struct Touches {
     pub claims: Vec<(TenantId, WorkerId, ClaimId)>,
     /// What claims ask for, in the order in which they are served.
     pub wants: Vec<Want>,
+    /// What waiting claims ask for. Of it only that is loaded which a paused or limited queue may let start in this turn:
+    /// anything else they would have been given when it became ready.
+    pub waiting: Vec<Want>,
+    /// Queues whose controls commands change.
+    pub queues: Vec<(TenantId, QueueName)>,
     /// How many operations on which time acts to load, at most.
     pub due: usize,
     /// What is older than may be kept, one step of it; none: nothing is pruned by this turn.
@@ -98,9 +105,17 @@ pub struct WorkingSet {
     pub by_key: HashMap<(TenantId, Arc<str>), Seq>,
     /// Those still held under the named claims.
     pub by_claim: HashMap<(TenantId, WorkerId, ClaimId), Vec<Seq>>,
-    /// For each want what it may take, in the order of [`crate::operation::Rank`]. An operation stands in one list only:
-    /// a later want may also take what is left of an earlier one's.
+    /// For each want what it may take, in the order of [`crate::operation::Rank`]: up to its limit of queues without
+    /// controls, and beside that, of each of [`WorkingSet::queues`], as many as may start in this turn, whatever its
+    /// commands do. An operation stands in one list only: a later want may also take what is left of an earlier one's.
     pub ready: Vec<Vec<Seq>>,
+    /// The same for what waiting claims ask for, of queues with controls only.
+    pub woken: Vec<Seq>,
+    /// Of the queues that this turn concerns (by a lane, a named operation, a want or a command) those with controls,
+    /// and those that commands change.
+    pub queues: ByQueue<Standing>,
+    /// How many queues with controls the tenants of those have that commands change.
+    pub controlled_of: HashMap<TenantId, usize>,
     /// Those on which time acts now, and those that a want passed over since they have expired: at most
     /// [`crate::limits::TURN_EXPIRED_MAX`] of them, beyond which they are among the ready ones.
     pub due: Vec<Seq>,
@@ -133,6 +148,8 @@ pub struct Changes {
     pub events_pruned: Option<i64>,
     /// New credentials, and old ones as they are now.
     pub credentials: Vec<Credential>,
+    /// Queues as their controls are now.
+    pub queues: Vec<Queue>,
 }
 
 impl Changes {
@@ -143,6 +160,7 @@ impl Changes {
             && self.workers_forgotten.is_empty()
             && self.events_pruned.is_none()
             && self.credentials.is_empty()
+            && self.queues.is_empty()
     }
 
     /// Numbers the events from `first` on, and tells each operation the cursor of its last one. Checkpoints stay.
@@ -229,6 +247,8 @@ pub struct WorkerSeen {
     pub queues: Option<Arc<[QueueName]>>,
     /// Of which types; none: of every type.
     pub operation_types: Option<Arc<[OperationType]>>,
+    /// From where; none: from this machine's own tasks or socket.
+    pub address: Option<IpAddr>,
     /// When.
     pub at: Timestamp,
 }

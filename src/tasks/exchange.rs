@@ -35,6 +35,7 @@ impl Exchange for InProcess {
         let call = entry::Exchange {
             tenant: self.tenant.clone(),
             worker: tag(&request.worker_id)?,
+            address: None,
             own: true,
             within: None,
             reports: request.reports.into_iter().map(report).collect(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
-use super::entry::{Claim, Exchange, Exchanged, Notice, Reply};
+use super::entry::{Claim, Exchange, Exchanged, Notice, Reply, Want};
 use crate::limits;
 use crate::operation::{ClaimId, TenantId, WorkerId};
 
@@ -55,6 +55,21 @@ impl Claims {
     /// The waiting claims in order of arrival.
     pub fn in_order(&self) -> impl Iterator<Item = (u64, &Waiter)> {
         self.waiters.iter().map(|(arrival, waiter)| (*arrival, waiter))
+    }
+
+    /// What waiting claims of some kind ask for, each wish once with the sum of their limits.
+    pub fn wants(&self, concerned: impl Fn(&Want) -> bool) -> Vec<Want> {
+        let mut limits = HashMap::new();
+        for Waiter { claim: Claim { want, .. }, .. } in self.waiters.values() {
+            *limits.entry((&want.tenant, &want.queues, &want.operation_types)).or_insert(0) += want.limit;
+        }
+        let wishes = limits.into_iter().map(|((tenant, queues, operation_types), limit)| Want {
+            tenant: tenant.clone(),
+            queues: queues.clone(),
+            operation_types: operation_types.clone(),
+            limit,
+        });
+        wishes.filter(concerned).collect()
     }
 
     /// Ends the wait of one.

@@ -1,13 +1,14 @@
 //! What comes through the door: each entry carries the way back to whoever waits for it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use crate::operation::{
-    Actor, ClaimId, Command, LeaseToken, Operation, OperationId, QueueName, Refusal, Report, Seq, Submission,
-    TenantId, WorkerId,
+    Actor, ClaimId, Command, ControlsChange, LeaseToken, Operation, OperationId, QueueName, Refusal, Report,
+    Seq, Submission, TenantId, WorkerId,
 };
 use crate::store::StoreError;
 use crate::store::credential::Credential;
@@ -37,6 +38,12 @@ pub enum Denied {
     /// It would be a new pair of queue and operation type, and the tenant has as many as it may.
     #[error("the tenant has as many pairs of queue and operation type in use as it may")]
     TooManyLanes,
+    /// As many operations wait in the queue as may.
+    #[error("as many operations wait in the queue as may")]
+    QueueFull,
+    /// As many queues of the tenant are paused or limited as may be.
+    #[error("as many queues of the tenant are paused or limited as may be")]
+    TooManyQueues,
     /// Too many submits wait already.
     #[error("too many submits are waiting")]
     Overloaded,
@@ -58,6 +65,8 @@ pub enum Entry {
     Exchange(Exchange, Reply<Exchanged>),
     /// A command on one operation.
     Command(Order, Reply<Operation>),
+    /// A change of what is set for a queue.
+    Queue(QueueOrder, Reply<()>),
     /// A new operation.
     Submit(Box<Submit>, Reply<Submitted>),
     /// A credential, new or changed.
@@ -101,6 +110,17 @@ pub struct Order {
     pub actor: Actor,
 }
 
+/// A change of what is set for a queue.
+#[derive(Debug)]
+pub struct QueueOrder {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub name: QueueName,
+    /// What.
+    pub change: ControlsChange,
+}
+
 /// A worker's call: reports up, claims down.
 #[derive(Debug)]
 pub struct Exchange {
@@ -108,6 +128,8 @@ pub struct Exchange {
     pub tenant: TenantId,
     /// Who calls.
     pub worker: WorkerId,
+    /// From where; none: from this machine's own tasks or socket.
+    pub address: Option<IpAddr>,
     /// Whether it is one of this server's own tasks.
     pub own: bool,
     /// The queues it is kept to; none: every queue.

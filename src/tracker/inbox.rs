@@ -28,7 +28,7 @@ struct Lanes {
     urgent: VecDeque<Entry>,
     /// Claims without reports: bounded by the workers.
     claims: VecDeque<Entry>,
-    /// Submits, retries and deletes, each tenant's in a line of its own.
+    /// Submits, retries, deletes and changes of queues, each tenant's in a line of its own.
     fresh: FairLine,
     closed: bool,
     waiting: bool,
@@ -150,6 +150,7 @@ impl Door for Inbox {
             Entry::Command(order, _) if matches!(order.command, Command::Retry | Command::Delete) => {
                 Some(&order.tenant)
             }
+            Entry::Queue(order, _) => Some(&order.tenant),
             _ => None,
         };
         if let Some(tenant) = fresh_of.cloned() {

@@ -11,12 +11,13 @@ use super::entry::{Denied, Entry, Exchanged, ReportOutcome, Submitted};
 use super::inbox::Inbox;
 use super::offer::Pool;
 use super::pruning::Pruning;
+use super::queues::Controlled;
 use super::turn::Turn;
 use super::watch::Watch;
 use super::workers::Workers;
 use crate::limits;
 use crate::operation::{Operation, Seq, Timestamp};
-use crate::store::turn::{Prune, Touches, WorkerSeen};
+use crate::store::turn::{Prune, WorkerSeen};
 use crate::store::{Reader, Store, StoreError};
 
 /// The loop wakes at least this often, to see whether it has been away.
@@ -34,6 +35,8 @@ pub struct Shared {
     pub watch: Arc<Watch>,
     /// Who asked for work lately.
     pub workers: Workers,
+    /// The queues that are paused or limited.
+    pub controlled: Controlled,
     /// No more claims: the server is about to end.
     pub draining: tokio::sync::watch::Sender<bool>,
     /// Turns that were committed with something in them: each was one sync.
@@ -62,18 +65,19 @@ pub struct Intake {
 
 /// What a turn does of its own accord.
 #[derive(Clone, Copy)]
-struct Chores {
+pub(super) struct Chores {
     /// Something may have fallen due.
-    due: bool,
+    pub(super) due: bool,
     /// Leases rest.
-    late: bool,
-    prune: Option<Prune>,
+    pub(super) late: bool,
+    pub(super) prune: Option<Prune>,
 }
 
 /// What became of an entry, until it is durable and can be said.
 pub(super) enum Done {
     Submitted(Result<Submitted, Denied>),
     Ordered(Result<Operation, Denied>),
+    Controlled(Result<(), Denied>),
     /// Outcomes of reports, and what the call's claim took.
     Exchanged(Vec<ReportOutcome>, Vec<Seq>),
     Stored,
@@ -225,43 +229,6 @@ impl Intake {
         Ok(Finished { turn, done, served })
     }
 
-    /// What a batch needs loaded.
-    fn touches(&self, entries: &[Entry], chores: Chores) -> Touches {
-        let mut touches = Touches { rest_leases: chores.late, prune: chores.prune, ..Touches::default() };
-        if chores.due {
-            touches.due = limits::TURN_DUE_MAX;
-        }
-        for entry in entries {
-            match entry {
-                Entry::Submit(submit, _) => {
-                    let spec = &submit.submission.spec;
-                    touches.lanes.push(spec.lane.clone());
-                    if submit.id_chosen {
-                        touches.ids.push((spec.lane.tenant.clone(), spec.id));
-                    }
-                    if let Some(key) = &spec.key {
-                        touches.keys.push((spec.lane.tenant.clone(), key.clone()));
-                    }
-                }
-                Entry::Command(order, _) => touches.ids.push((order.tenant.clone(), order.id)),
-                Entry::Exchange(exchange, _) => {
-                    let ids = exchange.reports.iter().map(|reported| (exchange.tenant.clone(), reported.id));
-                    touches.ids.extend(ids);
-                    if let Some(claim) = exchange.claim.as_ref().filter(|_| !self.draining()) {
-                        let (tenant, worker) = (exchange.tenant.clone(), exchange.worker.clone());
-                        touches.claims.push((tenant, worker, claim.id.clone()));
-                        touches.wants.push(claim.want.clone());
-                    }
-                }
-                Entry::Return(taken) => {
-                    touches.ids.extend(taken.iter().map(|(tenant, id, _)| (tenant.clone(), *id)));
-                }
-                Entry::Credential(..) => {}
-            }
-        }
-        touches
-    }
-
     pub(super) fn draining(&self) -> bool {
         *self.shared.draining.borrow()
     }
@@ -274,7 +241,7 @@ impl Intake {
             if pool.is_empty() {
                 break;
             }
-            if !waiter.is_gone() && pool.has(&waiter.claim.want) {
+            if !waiter.is_gone() && pool.has(turn, &waiter.claim.want) {
                 served.push((arrival, pool.take(turn, &waiter.exchange, &waiter.claim)));
             }
         }
@@ -288,6 +255,7 @@ impl Intake {
                 worker: exchange.worker.clone(),
                 queues: claim.want.queues.clone(),
                 operation_types: claim.want.operation_types.clone(),
+                address: exchange.address,
                 at: turn.now(),
             };
             turn.changes.workers.extend(self.shared.workers.saw(seen));
@@ -307,6 +275,7 @@ impl Intake {
         let turn = &finished.turn;
         self.late = false;
         self.shared.workers.settle(&turn.changes);
+        self.shared.controlled.settle(&turn.changes);
         if let Some(prune) = &chores.prune {
             self.pruning.done(self.alive_at, prune, turn);
         }
@@ -333,6 +302,7 @@ fn apply(turn: &mut Turn, entry: &Entry) -> Done {
     match entry {
         Entry::Submit(submit, _) => Done::Submitted(turn.submit(submit)),
         Entry::Command(order, _) => Done::Ordered(turn.order(order)),
+        Entry::Queue(order, _) => Done::Controlled(turn.control(order)),
         Entry::Exchange(exchange, _) => {
             let outcomes = exchange.reports.iter().map(|reported| turn.report(exchange, reported)).collect();
             Done::Exchanged(outcomes, Vec::new())

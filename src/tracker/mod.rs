@@ -1,5 +1,6 @@
 //! The one door to the operations. Everything that changes one is handed to the intake loop ([`intake`]), which takes
-//! what waits in its three lanes ([`inbox`]), applies it to a working set ([`turn`]), offers what became ready to the
+//! what waits in its three lanes ([`inbox`]), has loaded what that needs ([`touches`]), applies it to the working set
+//! ([`turn`]; of paused and limited queues: [`queues`]), offers what became ready to the
 //! claims that wait ([`offer`], [`claims`]), commits once, and only then answers and publishes ([`answer`]).
 //! Point reads come from a [`cache`] that only the loop fills; who waits for a change follows it ([`watch`]).
 
@@ -12,9 +13,11 @@ mod inbox;
 mod intake;
 mod offer;
 mod pruning;
+mod queues;
 pub mod recent;
 #[cfg(test)]
 mod tests;
+mod touches;
 mod turn;
 mod watch;
 mod watcher;
@@ -27,10 +30,13 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::limits;
-use crate::operation::{Command, Hold, Operation, OperationId, Refusal, State, TenantId, Timestamp};
+use crate::operation::{
+    Command, Controls, Gate, Hold, Lane, Operation, OperationId, QueueName, Refusal, State, TenantId,
+    Timestamp,
+};
 use crate::store::credential::Credential;
-use crate::store::{AllTenants, Reader, Store, StoreError, Whose};
-use entry::{Denied, Entry, Exchange, Exchanged, Order, Reply, Submit, Submitted};
+use crate::store::{AllTenants, QueueDepth, Reader, Store, StoreError, Whose};
+use entry::{Denied, Entry, Exchange, Exchanged, Order, QueueOrder, Reply, Submit, Submitted};
 pub use handover::Handed;
 use handover::Handover;
 pub use inbox::Door;
@@ -39,6 +45,7 @@ use intake::{Intake, Shared};
 pub use pruning::Retention;
 pub use watch::Follow;
 pub use watcher::Watcher;
+pub use workers::Present;
 
 /// The door, for everybody who asks. Cheap to clone.
 #[derive(Clone)]
@@ -67,6 +74,10 @@ pub enum Waiting {
     Delayed(Timestamp),
     /// Until its next attempt.
     RetryBackoff(Timestamp),
+    /// Its queue is paused.
+    QueuePaused,
+    /// As many operations of its queue run as may, which is so many.
+    QueueLimit(u32),
 }
 
 /// How the tracker is opened.
@@ -93,9 +104,12 @@ impl Tracker {
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let inbox = Arc::new(Inbox::new(options.submits_max));
         let now = reader.now();
-        // Those of long ago too, so that their rows can go.
-        let workers = workers::Workers::restored(reader.workers(AllTenants, Timestamp::MIN).await?);
-        let shared = Arc::new(Shared { workers, ..Shared::default() });
+        let registry = reader.registry(AllTenants).await?;
+        let shared = Arc::new(Shared {
+            workers: workers::Workers::restored(registry.workers),
+            controlled: queues::Controlled::restored(&registry.queues),
+            ..Shared::default()
+        });
         let intake = Intake {
             next_due: store.next_due()?,
             store,
@@ -200,17 +214,50 @@ impl Tracker {
     }
 
     /// Why an operation has not started, by the claim's own checks; none once it has, or if it never waits in a queue.
-    pub fn waiting(&self, operation: &Operation) -> Option<Waiting> {
-        let State::Waiting { hold, ready_at } = operation.state else { return None };
-        match hold {
+    pub async fn waiting(&self, operation: &Operation) -> Result<Option<Waiting>, Denied> {
+        let State::Waiting { hold, ready_at } = operation.state else { return Ok(None) };
+        let lane = &operation.spec.lane;
+        Ok(match hold {
             Some(Hold::External) => None,
             Some(Hold::Delayed) => Some(Waiting::Delayed(ready_at)),
             Some(Hold::RetryBackoff) => Some(Waiting::RetryBackoff(ready_at)),
-            None if self.shared.workers.serves(&operation.spec.lane, self.reader.now()) => {
-                Some(Waiting::Ready)
-            }
-            None => Some(Waiting::NoWorker),
+            None => Some(match self.gate(lane).await? {
+                (Gate::Paused, _) => Waiting::QueuePaused,
+                (Gate::Full, controls) => Waiting::QueueLimit(controls.max_running.unwrap_or(0)),
+                (Gate::Open(_), _) if self.shared.workers.serves(lane, self.reader.now()) => Waiting::Ready,
+                (Gate::Open(_), _) => Waiting::NoWorker,
+            }),
+        })
+    }
+
+    /// Whether another operation of a lane may start, and by which controls. Only a limit has to be read.
+    async fn gate(&self, lane: &Lane) -> Result<(Gate, Controls), Denied> {
+        let controls = self.shared.controlled.of(&lane.tenant, &lane.queue);
+        if controls.paused || controls.max_running.is_none() {
+            return Ok((controls.gate(0), controls));
         }
+        let standing = self.queue(&lane.tenant, &lane.queue).await?;
+        let running = usize::try_from(standing.running).unwrap_or(usize::MAX);
+        Ok((standing.controls.gate(running), standing.controls))
+    }
+
+    /// How a queue stands; one that never was holds nothing.
+    pub async fn queue(&self, tenant: &TenantId, name: &QueueName) -> Result<QueueDepth, Denied> {
+        let mut found = self.reader.queues(tenant, Some(name)).await?;
+        Ok(found.pop().unwrap_or_else(|| QueueDepth::empty(name.clone())))
+    }
+
+    /// Changes what is set for a queue. Durable when it answers, with how the queue stands then.
+    pub async fn control(&self, order: QueueOrder) -> Result<QueueDepth, Denied> {
+        let (tenant, name) = (order.tenant.clone(), order.name.clone());
+        self.ask(|reply| Entry::Queue(order, reply)).await?;
+        self.queue(&tenant, &name).await
+    }
+
+    /// The tenant's workers that asked for work lately or hold anything, those first that asked last, each with what it
+    /// holds.
+    pub async fn workers(&self, tenant: &TenantId) -> Result<Vec<Present>, Denied> {
+        Ok(self.shared.workers.present(tenant, self.reader.held(tenant).await?))
     }
 
     /// For reads that need no more than the store.

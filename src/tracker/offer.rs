@@ -17,7 +17,8 @@ impl Pool {
     /// Gathers it, after the turn's commands.
     pub fn of(turn: &Turn) -> Self {
         let mut pool: BTreeMap<Arc<Lane>, BTreeSet<Rank>> = BTreeMap::new();
-        let loaded = turn.set.ready.iter().flatten().filter_map(|seq| turn.current(*seq));
+        let ready = turn.set.ready.iter().flatten().chain(&turn.set.woken);
+        let loaded = ready.filter_map(|seq| turn.current(*seq));
         let changed = turn.changes.operations.iter().filter_map(|touched| touched.after.as_ref());
         for operation in loaded.chain(changed) {
             if let Some(rank) = operation.rank() {
@@ -41,8 +42,8 @@ impl Pool {
     }
 
     /// Whether there is something for this claim.
-    pub fn has(&self, want: &Want) -> bool {
-        self.0.keys().any(|lane| covers(want, lane))
+    pub fn has(&self, turn: &Turn, want: &Want) -> bool {
+        self.0.keys().any(|lane| may_take(turn, want, lane))
     }
 
     /// Takes what the claim may have, in order: the operations are its worker's from now on.
@@ -57,7 +58,7 @@ impl Pool {
         let mut taken = Vec::new();
         let mut input_bytes = 0;
         while taken.len() < claim.want.limit {
-            let heads = self.0.iter().filter(|(lane, _)| covers(&claim.want, lane));
+            let heads = self.0.iter().filter(|(lane, _)| may_take(turn, &claim.want, lane));
             let Some((rank, lane)) = heads.filter_map(|(lane, ranks)| Some((*ranks.first()?, lane))).min()
             else {
                 break;
@@ -83,6 +84,7 @@ impl Pool {
     }
 }
 
-fn covers(want: &Want, lane: &Lane) -> bool {
-    want.tenant == lane.tenant && want.covers(&lane.queue, &lane.operation_type)
+/// Whether a claim may have a lane's operations: it asks for them, and its queue lets another one start.
+fn may_take(turn: &Turn, want: &Want, lane: &Lane) -> bool {
+    want.tenant == lane.tenant && want.covers(&lane.queue, &lane.operation_type) && turn.gate(lane).room() > 0
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::entry::{Denied, Exchange, Notice, NoticeKind, Order, ReportOutcome, Reported, Submit, Submitted};
 use crate::limits;
 use crate::operation::{
-    self, Actor, Command, Context, EventKind, Lane, LeaseToken, Operation, OperationId, Refusal, Seq, Step,
-    TenantId, Timestamp, Via, WorkerId,
+    self, Actor, Command, Context, EventKind, Lane, LeaseToken, Operation, OperationId, Refusal, Seq, State,
+    Step, TenantId, Timestamp, Via, WorkerId,
 };
 use crate::store::StoreError;
 use crate::store::turn::{Changes, Recorded, Touched, WorkingSet};
@@ -78,6 +78,9 @@ impl Turn {
             (None, Some(existing)) => (existing, Denied::IdExists),
             (None, None) if !self.has_room => return Err(StoreError::Full.into()),
             (None, None) => {
+                if !submit.submission.is_external() {
+                    self.admit(&spec.lane)?;
+                }
                 self.enter(&spec.lane)?;
                 return Ok(self.create(submit));
             }
@@ -125,6 +128,10 @@ impl Turn {
         let version = (seq, before.version);
         if order.expected.as_ref().is_some_and(|expected| !expected.contains(&version)) {
             return Err(Denied::PreconditionFailed);
+        }
+        let is_failed = matches!(before.state, State::Failed { .. }) && !before.spec.external;
+        if is_failed && matches!(order.command, Command::Retry) {
+            self.admit(&before.spec.lane)?;
         }
         let before = before.clone();
         self.apply(seq, &order.command, &order.actor)?;
@@ -205,6 +212,7 @@ impl Turn {
     }
 
     fn put(&mut self, seq: Seq, after: Option<Operation>) -> usize {
+        self.count(seq, after.as_ref());
         if let Some(place) = self.index.get(&seq) {
             let touched = &mut self.changes.operations[*place];
             // A checkpoint is in the change that brings it only: the turn's last one stands.

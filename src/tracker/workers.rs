@@ -1,4 +1,4 @@
-//! Which workers asked for work lately: so that a waiting operation can say that nobody does.
+//! Which workers asked for work lately: so that a waiting operation can say that nobody does, and an operator who does.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::operation::{Lane, TenantId, Timestamp, WorkerId};
+use crate::store::Held;
 use crate::store::turn::{Changes, WorkerSeen};
 
 type Key = (TenantId, WorkerId);
@@ -16,6 +17,17 @@ const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// The workers of every tenant, by name. The intake loop writes it, readers look.
 #[derive(Debug, Default)]
 pub struct Workers(Mutex<Known>);
+
+/// A worker that is there, as far as the server can tell.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// Who.
+    pub worker: WorkerId,
+    /// How it last asked for work; none: too long ago.
+    pub seen: Option<WorkerSeen>,
+    /// What it holds, by arrival.
+    pub held: Vec<Held>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -89,6 +101,25 @@ impl Workers {
                 known.workers.entry(key).or_insert_with(|| Presence { seen: row.clone(), written: None });
             presence.written = Some(row.at);
         }
+    }
+
+    /// The tenant's workers that are not forgotten or hold something, those first that asked last.
+    pub fn present(&self, tenant: &TenantId, held: Vec<Held>) -> Vec<Present> {
+        let mut present: HashMap<WorkerId, Present> = HashMap::new();
+        for Presence { seen, .. } in self.known().workers.values().filter(|it| it.seen.tenant == *tenant) {
+            let worker = Present { worker: seen.worker.clone(), seen: Some(seen.clone()), held: Vec::new() };
+            present.insert(seen.worker.clone(), worker);
+        }
+        for held in held {
+            let unseen = || Present { worker: held.worker.clone(), seen: None, held: Vec::new() };
+            present.entry(held.worker.clone()).or_insert_with(unseen).held.push(held);
+        }
+        let mut present: Vec<Present> = present.into_values().collect();
+        let last_asked = |it: &Present| it.seen.as_ref().map(|seen| seen.at);
+        present.sort_by(|one, other| {
+            last_asked(other).cmp(&last_asked(one)).then_with(|| one.worker.cmp(&other.worker))
+        });
+        present
     }
 
     /// Whether anybody asked for this lane lately.

@@ -5,6 +5,7 @@ mod durable;
 mod followed;
 mod full_disk;
 mod inside;
+mod limited;
 mod once;
 mod outage;
 mod overload;

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use longrun::operation::{Attempt, Operation, OperationId, Seq, TenantId, Timestamp};
+use longrun::operation::{Attempt, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
 use longrun::store::clock::ClockState;
-use longrun::store::credential::Credential;
 use longrun::store::query::{Listing, Query};
-use longrun::store::turn::{Changes, Touches, WorkerSeen, WorkingSet};
-use longrun::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, Store, StoreError, Whose};
+use longrun::store::turn::{Changes, Touches, WorkingSet};
+use longrun::store::{
+    AllTenants, Events, Held, History, Payloads, QueueDepth, Reader, Registry, Store, StoreError, Whose,
+};
 use longrun::tracker::Options;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -83,19 +84,23 @@ impl<R: Reader + ?Sized> Reader for Seen<Arc<R>> {
         self.inner.list(query).await
     }
 
-    async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError> {
+    async fn queues(
+        &self,
+        tenant: &TenantId,
+        only: Option<&QueueName>,
+    ) -> Result<Vec<QueueDepth>, StoreError> {
         self.seam.count();
-        self.inner.queues(tenant).await
+        self.inner.queues(tenant, only).await
     }
 
-    async fn workers(&self, of: AllTenants, since: Timestamp) -> Result<Vec<WorkerSeen>, StoreError> {
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, StoreError> {
         self.seam.count();
-        self.inner.workers(of, since).await
+        self.inner.held(tenant).await
     }
 
-    async fn credentials(&self, of: AllTenants) -> Result<Vec<Credential>, StoreError> {
+    async fn registry(&self, of: AllTenants) -> Result<Registry, StoreError> {
         self.seam.count();
-        self.inner.credentials(of).await
+        self.inner.registry(of).await
     }
 }
 

@@ -12,11 +12,13 @@ use longrun::store::memory::MemoryDisk;
 use longrun::store::query::{Listing, Page, Query};
 use longrun::store::sqlite;
 use longrun::store::turn::{Changes, Prune, Touches};
-use longrun::store::{History, Payloads, QueueDepth, Reader, Store, StoreError, Whose};
+use longrun::store::{
+    AllTenants, Held, History, Payloads, QueueDepth, Reader, Registry, Store, StoreError, Whose,
+};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::drafts::{start, tenant};
+use super::drafts::{name, start, tenant};
 use super::turn::Turn;
 
 /// What stays over a restart.
@@ -234,14 +236,18 @@ impl World {
     }
 
     pub(crate) fn queues(&self, of: &str) -> Vec<QueueDepth> {
-        self.read(self.reader().queues(&tenant(of)))
+        self.read(self.reader().queues(&tenant(of), None))
     }
 
-    pub(crate) fn workers_since(&self, since: Timestamp) -> Vec<longrun::store::turn::WorkerSeen> {
-        self.read(self.reader().workers(longrun::store::AllTenants, since))
+    pub(crate) fn queue(&self, of: &str, queue: &str) -> Option<QueueDepth> {
+        self.read(self.reader().queues(&tenant(of), Some(&name(queue)))).pop()
     }
 
-    pub(crate) fn credentials(&self) -> Vec<longrun::store::credential::Credential> {
-        self.read(self.reader().credentials(longrun::store::AllTenants))
+    pub(crate) fn held(&self, of: &str) -> Vec<Held> {
+        self.read(self.reader().held(&tenant(of)))
+    }
+
+    pub(crate) fn registry(&self) -> Registry {
+        self.read(self.reader().registry(AllTenants))
     }
 }

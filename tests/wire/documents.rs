@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use longrun_sdk::wire::{
-    Claim, ClaimedOperation, ExchangeAnswer, ExchangeRequest, Operation, Outcome, Patch, Report, Submit,
+    Claim, ClaimedOperation, Demand, ExchangeAnswer, ExchangeRequest, HeldOperation, Operation, Outcome,
+    Patch, Queue, QueueChange, Report, Submit, WorkerInfo,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -107,7 +108,7 @@ fn full(names: &BTreeSet<String>) -> Value {
     let value = |name: &str| match name {
         "id" => json!("7986a22f-a22f-7986-2fa2-86792fa28679"),
         "status" => json!("Running"),
-        "isExternal" | "cancelRequested" | "repeated" | "retryable" => json!(true),
+        "isExternal" | "cancelRequested" | "repeated" | "retryable" | "paused" => json!(true),
         "labels" => json!({ "a": "b" }),
         "queues" | "operationTypes" => json!(["a"]),
         "retry" => json!({ "factor": 2.0 }),
@@ -116,7 +117,8 @@ fn full(names: &BTreeSet<String>) -> Value {
         "lease" => json!({ "token": 1, "seconds": 1.5 }),
         "claim" => json!({ "id": "c" }),
         "reports" | "outcomes" | "operations" | "notices" => json!([]),
-        "priority" | "maxAttempts" | "attemptsCount" | "percentComplete" | "leaseToken" | "limit" => json!(7),
+        "priority" | "maxAttempts" | "attemptsCount" | "percentComplete" | "leaseToken" | "limit"
+        | "ready" | "delayed" | "running" | "completed" | "failed" | "maxRunning" | "maxWaiting" => json!(7),
         seconds if seconds.ends_with("Seconds") => json!(7),
         _ => json!("2026-01-01T00:00:00Z"),
     };
@@ -142,6 +144,10 @@ async fn what_the_server_describes_is_what_the_sdk_reads() {
     check("Claim", known::<Claim>, &[]);
     check("WorkRequest", known::<ExchangeRequest>, &[]);
     check("WorkAnswer", known::<ExchangeAnswer>, &[]);
+    check("Queue", known::<Queue>, &[]);
+    check("Demand", known::<Demand>, &[]);
+    check("Worker", known::<WorkerInfo>, &[]);
+    check("HeldOperation", known::<HeldOperation>, &[]);
 }
 
 /// An SDK type that is only written: every field of it is set here.
@@ -156,6 +162,8 @@ async fn what_the_sdk_sends_is_what_the_server_describes() {
     patch.remove("@odata.type");
     assert_eq!(named_in_debug(&format!("{:?}", Submit::default())), submit);
     assert_eq!(named_in_debug(&format!("{:?}", Patch::default())), patch);
+    let queue = described(&document, "QueueRequest");
+    assert_eq!(named_in_debug(&format!("{:?}", QueueChange::default())), queue);
 }
 
 /// The names of a struct's fields as the wire spells them, without those that travel as headers.

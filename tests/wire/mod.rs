@@ -9,6 +9,7 @@ mod list;
 mod matrix;
 mod programs;
 mod protocol;
+mod queues;
 mod read;
 mod submit;
 mod watch;

@@ -3,5 +3,6 @@
 mod common;
 pub(super) mod events;
 pub(super) mod patch;
+pub(super) mod queue;
 pub(super) mod submission;
 pub(super) mod work;

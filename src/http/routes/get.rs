@@ -59,7 +59,7 @@ pub(super) async fn get(
     let mut response = if is_known(&operation) {
         answer::not_modified(&app, &operation)
     } else {
-        answer::read(&app, &operation)?
+        answer::read(&app, &operation).await?
     };
     answer::applied(Prefer { respond_async: false, ..prefer }, &mut response);
     Ok(response)

@@ -12,6 +12,7 @@ mod queues;
 mod retry;
 mod submit;
 mod work;
+mod workers;
 
 use std::sync::Arc;
 
@@ -42,6 +43,9 @@ pub fn table(app: App) -> Table {
         .route(Scope::Read, routes!(events::of_many))
         .route(Scope::Execute, routes!(work::work))
         .route(Scope::Manage, routes!(queues::queues))
+        .route(Scope::Manage, routes!(queues::patch))
+        .route(Scope::Manage, routes!(queues::demand))
+        .route(Scope::Manage, routes!(workers::workers))
         .route(Scope::Public, routes!(health::healthz))
         .route(Scope::Public, routes!(health::readyz))
         .route(Scope::Public, routes!(health::openapi))

@@ -26,6 +26,7 @@ use crate::operation::Command;
         (status = 200, description = "As it is now", body = OperationView),
         (status = 404, description = "There is none", body = ErrorBody),
         (status = 409, description = "It has not failed", body = ErrorBody),
+        (status = 429, description = "As many operations wait in its queue as may", body = ErrorBody),
     )
 )]
 pub(super) async fn retry(

@@ -39,6 +39,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
         (status = 400, description = "Not understood", body = ErrorBody),
         (status = 409, description = "Another operation has this id, or its key and its id differ", body = ErrorBody),
         (status = 422, description = "The key was used with another body", body = ErrorBody),
+        (status = 429, description = "As many operations wait in the queue as may", body = ErrorBody),
     )
 )]
 pub(super) async fn submit(

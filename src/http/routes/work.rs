@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::auth::Caller;
 use crate::http::app::App;
+use crate::http::arrival::Arrival;
 use crate::http::error::ApiError;
 use crate::http::read::work::BadReport;
 use crate::http::schema::{ErrorBody, WorkRequest};
@@ -116,6 +117,7 @@ struct NoticeView {
 pub(super) async fn work(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
@@ -137,6 +139,7 @@ pub(super) async fn work(
     let exchange = Exchange {
         tenant: caller.tenant.clone(),
         worker: call.worker,
+        address: arrival.peer.ip(),
         own: false,
         within: caller.queues.clone(),
         reports,

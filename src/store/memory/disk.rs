@@ -1,14 +1,18 @@
 //! All that is kept, how a turn is loaded from it and how a commit changes it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::claim::Taking;
 use super::record::{Record, without_payloads};
 use crate::limits;
-use crate::operation::{Event, EventKind, Lane, Lease, Operation, Seq, State, TenantId, Timestamp, WorkerId};
+use crate::operation::{
+    Controls, Event, EventKind, Lane, Lease, Operation, QueueName, Seq, State, TenantId, Timestamp, WorkerId,
+};
 use crate::store::credential::Credential;
+use crate::store::queue::{ByQueue, startable};
 use crate::store::turn::{
-    Changes, CountKey, Oldest, Prune, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
+    Changes, CountKey, Oldest, Prune, Recorded, Touched, Touches, WorkerSeen, WorkingSet, count_deltas,
 };
 
 /// Everything that a restart finds again.
@@ -22,6 +26,8 @@ pub(super) struct Kept {
     pub(super) workers: BTreeMap<(TenantId, WorkerId), WorkerSeen>,
     /// Credentials by their public part.
     pub(super) credentials: BTreeMap<Arc<str>, Credential>,
+    /// What was set for queues.
+    pub(super) queues: BTreeMap<(TenantId, QueueName), Controls>,
     /// Every lane in which an operation ever was.
     lanes: BTreeSet<Arc<Lane>>,
     /// The latest time that this store has shown.
@@ -92,13 +98,6 @@ impl Kept {
             self.find(|row| *row.tenant() == key.0 && row.spec.key.as_ref() == Some(&key.1))
                 .map(|seq| (key.clone(), seq))
         };
-        let (ready, expired) = self.ready(&touches.wants, now);
-        let mut due = self.due(now, touches.due);
-        for seq in expired {
-            if !due.contains(&seq) {
-                due.push(seq);
-            }
-        }
         let mut set = WorkingSet {
             now,
             first_seq: Seq(self.last_seq + 1),
@@ -106,8 +105,11 @@ impl Kept {
             by_id: touches.ids.iter().filter_map(named).collect(),
             by_key: touches.keys.iter().filter_map(keyed).collect(),
             by_claim: HashMap::new(),
-            ready,
-            due,
+            ready: Vec::new(),
+            woken: Vec::new(),
+            queues: ByQueue::default(),
+            controlled_of: HashMap::new(),
+            due: self.due(now, touches.due),
             stale: Vec::new(),
             stale_events: None,
             oldest: Oldest::default(),
@@ -117,9 +119,6 @@ impl Kept {
         for lane in &set.new_lanes {
             let of_tenant = self.lanes.iter().filter(|known| known.tenant == lane.tenant).count();
             set.lanes_of.insert(lane.tenant.clone(), of_tenant);
-        }
-        if let Some(prune) = &touches.prune {
-            self.find_stale(prune, &mut set);
         }
         for (tenant, worker, claim) in &touches.claims {
             let holds = |lease: &Lease| lease.worker == *worker && lease.claim == *claim;
@@ -132,13 +131,44 @@ impl Kept {
                 set.by_claim.insert((tenant.clone(), worker.clone(), claim.clone()), held);
             }
         }
+        self.fetch(&mut set);
+        set.queues = self.standings(&set, touches);
+        for (tenant, _) in &touches.queues {
+            let count = self.queues.keys().filter(|(of, _)| of == tenant).count();
+            set.controlled_of.insert(tenant.clone(), count);
+        }
+        self.find_ready(touches, &mut set);
+        if let Some(prune) = &touches.prune {
+            self.find_stale(prune, &mut set);
+        }
+        self.fetch(&mut set);
+        set
+    }
+
+    /// Loads every operation that the set names.
+    fn fetch(&self, set: &mut WorkingSet) {
         let loaded = (set.by_id.values().chain(set.by_key.values()))
             .chain(set.by_claim.values().flatten())
             .chain(set.ready.iter().flatten())
+            .chain(&set.woken)
             .chain(&set.due)
             .chain(&set.stale);
         set.operations = loaded.map(|seq| (*seq, self.operations[seq].row.clone())).collect();
-        set
+    }
+
+    /// What claims may take. What they pass over is due.
+    fn find_ready(&self, touches: &Touches, set: &mut WorkingSet) {
+        let most = startable(set, touches);
+        let mut taking = Taking::new(self, &most, set.now);
+        set.ready = touches.wants.iter().map(|want| taking.take(want, want.limit)).collect();
+        set.woken = touches.waiting.iter().flat_map(|want| taking.take(want, 0)).collect();
+        let mut expired = taking.expired;
+        expired.sort_unstable();
+        for seq in expired {
+            if !set.due.contains(&seq) {
+                set.due.push(seq);
+            }
+        }
     }
 
     /// The earliest moment at which time acts on anything.
@@ -164,39 +194,6 @@ impl Kept {
 
     fn find(&self, is: impl Fn(&Operation) -> bool) -> Option<Seq> {
         self.rows().find(|row| is(row)).map(|row| row.seq)
-    }
-
-    /// For each want the best of what no earlier one has, and what was passed over since it has expired.
-    fn ready(&self, wants: &[Want], now: Timestamp) -> (Vec<Vec<Seq>>, Vec<Seq>) {
-        let (mut taken, mut expired) = (HashSet::new(), Vec::new());
-        let one = |want: &Want| {
-            let lanes = |row: &&Arc<Operation>| {
-                let lane = &row.spec.lane;
-                lane.tenant == want.tenant && want.covers(&lane.queue, &lane.operation_type)
-            };
-            let mut free: Vec<_> = self
-                .rows()
-                .filter(lanes)
-                .filter_map(|row| Some((row.rank()?, row.is_expired(now))))
-                .filter(|(rank, _)| !taken.contains(&rank.seq))
-                .collect();
-            free.sort();
-            let mut mine = Vec::new();
-            for (rank, is_expired) in free {
-                if mine.len() == want.limit {
-                    break;
-                }
-                let passed_over = is_expired && expired.len() < limits::TURN_EXPIRED_MAX;
-                if passed_over {
-                    expired.push(rank.seq);
-                } else {
-                    mine.push(rank.seq);
-                }
-                taken.insert(rank.seq);
-            }
-            mine
-        };
-        (wants.iter().map(one).collect(), expired)
     }
 
     /// What is too old, and what is the oldest after that. Of the same moment those go first that arrived first.
@@ -264,6 +261,10 @@ impl Kept {
         for credential in &changes.credentials {
             self.credentials.insert(credential.id.clone(), credential.clone());
         }
+        for queue in &changes.queues {
+            self.queues.insert((queue.tenant.clone(), queue.name.clone()), queue.controls);
+        }
+        self.queues.retain(|_, controls| !controls.is_none());
         debug_assert_eq!(
             self.counts,
             self.counted(),

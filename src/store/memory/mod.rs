@@ -1,8 +1,10 @@
 //! The model as a store: maps in memory, obviously right rather than fast. The oracle of the tests.
 //!
 //! A [`MemoryDisk`] stands for the directory of an embedded store. What was committed is on it; opening it again is a
-//! restart. [`record`] says what is kept of one operation, [`disk`] what of all of them, and how a commit changes it.
+//! restart. [`record`] says what is kept of one operation, [`disk`] what of all of them, and how a commit changes it,
+//! [`claim`] what claims may take of it.
 
+mod claim;
 mod disk;
 mod reader;
 mod record;

@@ -7,12 +7,15 @@ use async_trait::async_trait;
 
 use super::MemoryDisk;
 use super::record::{Record, without_payloads};
-use crate::operation::{Attempt, Event, Operation, OperationId, Seq, Status, TenantId, Timestamp};
+use crate::operation::{
+    Attempt, Controls, Event, Operation, OperationId, QueueName, Seq, Status, TenantId, Timestamp,
+};
 use crate::store::clock::{Clock, ClockState};
-use crate::store::credential::Credential;
 use crate::store::query::{Filling, Filter, Known, Listing, Order, Page, Position, Query};
-use crate::store::turn::WorkerSeen;
-use crate::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, StoreError, Whose};
+use crate::store::queue::Queue;
+use crate::store::{
+    AllTenants, Events, Held, History, Payloads, QueueDepth, Reader, Registry, StoreError, Whose,
+};
 
 /// The reading half.
 #[derive(Debug)]
@@ -101,20 +104,22 @@ impl Reader for MemoryReader {
         Ok(Listing::Found(Page { operations: page.operations, next, count }))
     }
 
-    async fn queues(&self, tenant: &TenantId) -> Result<Vec<QueueDepth>, StoreError> {
+    async fn queues(
+        &self,
+        tenant: &TenantId,
+        only: Option<&QueueName>,
+    ) -> Result<Vec<QueueDepth>, StoreError> {
         let kept = self.disk.kept();
         let mut queues = BTreeMap::new();
+        for ((_, queue), controls) in kept.queues.iter().filter(|((of, _), _)| of == tenant) {
+            queues.insert(
+                queue.clone(),
+                QueueDepth { controls: *controls, ..QueueDepth::empty(queue.clone()) },
+            );
+        }
         for row in kept.rows().filter(|row| row.tenant() == tenant && !row.spec.external) {
             let queue = &row.spec.lane.queue;
-            let depth = queues.entry(queue.clone()).or_insert_with(|| QueueDepth {
-                queue: queue.clone(),
-                ready: 0,
-                held: 0,
-                running: 0,
-                completed: 0,
-                failed: 0,
-                oldest_ready: None,
-            });
+            let depth = queues.entry(queue.clone()).or_insert_with(|| QueueDepth::empty(queue.clone()));
             let ready_since = row.ready_since();
             let count = match row.status() {
                 Status::NotStarted if ready_since.is_some() => &mut depth.ready,
@@ -127,15 +132,38 @@ impl Reader for MemoryReader {
             let oldest = [depth.oldest_ready, ready_since].into_iter().flatten().min();
             depth.oldest_ready = oldest;
         }
+        queues.retain(|queue, _| only.is_none_or(|only| only == queue));
         Ok(queues.into_values().collect())
     }
 
-    async fn workers(&self, _: AllTenants, since: Timestamp) -> Result<Vec<WorkerSeen>, StoreError> {
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, StoreError> {
         let kept = self.disk.kept();
-        Ok(kept.workers.values().filter(|worker| worker.at >= since).cloned().collect())
+        let one = |row: &Arc<Operation>| {
+            let lease = row.lease()?;
+            Some(Held {
+                worker: lease.worker.clone(),
+                id: row.spec.id,
+                lane: row.spec.lane.clone(),
+                token: lease.token,
+                until: lease.until,
+            })
+        };
+        let mut held: Vec<Held> = kept.rows().filter(|row| row.tenant() == tenant).filter_map(one).collect();
+        held.sort_by(|one, other| one.worker.cmp(&other.worker));
+        Ok(held)
     }
 
-    async fn credentials(&self, _: AllTenants) -> Result<Vec<Credential>, StoreError> {
-        Ok(self.disk.kept().credentials.values().cloned().collect())
+    async fn registry(&self, _: AllTenants) -> Result<Registry, StoreError> {
+        let kept = self.disk.kept();
+        let queue = |((tenant, name), controls): (&(TenantId, QueueName), &Controls)| Queue {
+            tenant: tenant.clone(),
+            name: name.clone(),
+            controls: *controls,
+        };
+        Ok(Registry {
+            workers: kept.workers.values().cloned().collect(),
+            credentials: kept.credentials.values().cloned().collect(),
+            queues: kept.queues.iter().map(queue).collect(),
+        })
     }
 }

@@ -8,9 +8,11 @@ use rusqlite::Connection;
 use super::columns::{Fields, Prepared};
 use super::error::Result;
 use super::lanes::{LaneId, Lanes};
-use super::load;
-use crate::operation::{Rank, Seq};
-use crate::store::turn::Want;
+use super::load::{self, Loading};
+use crate::limits;
+use crate::operation::{QueueName, Rank, Seq};
+use crate::store::queue::{ByQueue, startable};
+use crate::store::turn::{Touches, Want};
 
 /// The next ranks of a lane. Answered from the ready index alone; the literal conditions are those of the index. Without
 /// the collation SQLite would not seek by the third part, since a row's number has none of its own.
@@ -20,7 +22,7 @@ pub(super) const NEXT: &str = "SELECT urgency, ready_at, seq FROM operation \
 
 /// How far the open turn has read into the lanes. Kept over all of its claims, so that an operation goes to one only.
 #[derive(Default)]
-pub(super) struct Heads {
+struct Heads {
     scans: HashMap<LaneId, Scan>,
 }
 
@@ -48,32 +50,33 @@ impl Scan {
 }
 
 impl Heads {
-    /// The first operations that a want may take. Of each lane no more is read than its share of what is still missing,
-    /// and twice as much each further time; a lane whose bound comes after everything taken is not read at all.
-    pub(super) fn take(
+    /// The first operations of some lanes, of which it is known what their heads cannot be before. Of each lane no more is
+    /// read than its share of what is still missing, and twice as much each further time; a lane whose bound comes after
+    /// everything taken is not read at all.
+    fn take(
         &mut self,
         connection: &Connection,
         lanes: &mut Lanes,
-        want: &Want,
-    ) -> Result<Vec<Seq>> {
-        let asked = lanes.asked(want);
-        let share = (want.limit / asked.len().max(1)).max(1);
+        asked: &[(Rank, LaneId)],
+        limit: usize,
+    ) -> Result<Vec<Rank>> {
+        let share = (limit / asked.len().max(1)).max(1);
         let mut heap: BinaryHeap<Reverse<(Rank, LaneId)>> = asked
-            .into_iter()
+            .iter()
             .filter_map(|(bound, id)| {
-                let next = self.scans.entry(id).or_insert_with(|| Scan::from(bound)).next();
-                next.map(|rank| Reverse((rank, id)))
+                let next = self.scans.entry(*id).or_insert_with(|| Scan::from(*bound)).next();
+                next.map(|rank| Reverse((rank, *id)))
             })
             .collect();
         let mut taken = Vec::new();
-        while taken.len() < want.limit {
+        while taken.len() < limit {
             let Some(Reverse((rank, id))) = heap.pop() else { break };
             let Some(scan) = self.scans.get_mut(&id) else { continue };
             if scan.keys.front() == Some(&rank) {
                 scan.keys.pop_front();
-                taken.push(rank.seq);
+                taken.push(rank);
             } else {
-                let missing = want.limit - taken.len();
+                let missing = limit - taken.len();
                 let chunk = share.saturating_mul(1 << scan.reads.min(10)).min(missing);
                 read(connection, lanes, id, scan, chunk)?;
             }
@@ -106,4 +109,82 @@ fn read(connection: &Connection, lanes: &mut Lanes, id: LaneId, scan: &mut Scan,
     #[cfg(test)]
     lanes.looked(scan.keys.len());
     Ok(())
+}
+
+/// Lanes, each with what its head cannot be before, and how much may be taken of all of them together.
+type Portion = (Vec<(Rank, LaneId)>, usize);
+
+/// What a want may take: so much of queues without controls, and of each other one as much as may start.
+fn portions(lanes: &Lanes, want: &Want, free: usize, most: &ByQueue<usize>) -> Vec<Portion> {
+    let asked = lanes.asked(want);
+    if most.is_empty() {
+        return vec![(asked, free)];
+    }
+    let (mut of_free, mut of_queue) = (Vec::new(), HashMap::<&QueueName, Portion>::new());
+    for (bound, id) in asked {
+        let Some(lane) = lanes.find(id) else { continue };
+        match most.get(&lane.tenant, &lane.queue) {
+            None => of_free.push((bound, id)),
+            Some(most) => {
+                let portion = || (Vec::new(), want.limit.min(*most));
+                of_queue.entry(&lane.queue).or_insert_with(portion).0.push((bound, id));
+            }
+        }
+    }
+    std::iter::once((of_free, free)).chain(of_queue.into_values()).collect()
+}
+
+impl Loading<'_> {
+    /// What each claim may take, and what a waiting one may have now.
+    pub(super) fn wanted(&mut self, touches: &Touches) -> Result<()> {
+        let most = startable(&self.set, touches);
+        let mut heads = Heads::default();
+        for want in &touches.wants {
+            let ready = self.ready(&mut heads, want, want.limit, &most)?;
+            self.set.ready.push(ready);
+        }
+        if !most.is_empty() {
+            for want in &touches.waiting {
+                let woken = self.ready(&mut heads, want, 0, &most)?;
+                self.set.woken.extend(woken);
+            }
+        }
+        Ok(())
+    }
+
+    fn ready(
+        &mut self,
+        heads: &mut Heads,
+        want: &Want,
+        free: usize,
+        most: &ByQueue<usize>,
+    ) -> Result<Vec<Seq>> {
+        let portions = portions(&self.resident.lanes, want, free, most);
+        let mut ready: Vec<Rank> = Vec::new();
+        for (asked, limit) in &portions {
+            let full = ready.len() + limit;
+            while ready.len() < full {
+                let missing = full - ready.len();
+                let taken = heads.take(self.connection, &mut self.resident.lanes, asked, missing)?;
+                if taken.is_empty() {
+                    break;
+                }
+                let seqs: Vec<Seq> = taken.iter().map(|rank| rank.seq).collect();
+                self.numbered(&seqs)?;
+                for rank in taken {
+                    if self.passes_over(rank.seq) { self.expired.push(rank.seq) } else { ready.push(rank) }
+                }
+            }
+        }
+        if portions.len() > 1 {
+            ready.sort_unstable();
+        }
+        Ok(ready.into_iter().map(|rank| rank.seq).collect())
+    }
+
+    /// It has expired, and the tick has not come to it yet: a claim would be refused.
+    fn passes_over(&self, seq: Seq) -> bool {
+        let is_expired = self.set.operations.get(&seq).is_some_and(|it| it.is_expired(self.set.now));
+        is_expired && self.expired.len() < limits::TURN_EXPIRED_MAX
+    }
 }

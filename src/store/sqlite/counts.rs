@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::codes;
-use super::columns::{Fields, Prepared};
+use super::columns::{Fields, Prepared, narrow};
 use super::error::Result;
 use super::text::name;
+use super::{codes, queues};
 use crate::operation::{QueueName, Status, TenantId, Timestamp};
 use crate::store::QueueDepth;
+use crate::store::queue::Queue;
 use crate::store::turn::{Touched, count_deltas};
 
 const ADD: &str = "INSERT INTO counter (tenant, queue, status, held, external, n) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET n = n + excluded.n";
 const OF_TENANT: &str = "SELECT queue, status, held, n FROM counter \
      WHERE tenant = ?1 AND external = 0 AND n <> 0";
+const OF_QUEUE: &str = "SELECT queue, status, held, n FROM counter \
+     WHERE tenant = ?1 AND queue = ?2 AND external = 0 AND n <> 0";
+const WAITING: &str = "SELECT coalesce(sum(n), 0) FROM counter \
+     WHERE tenant = ?1 AND queue = ?2 AND status = 0 AND external = 0";
 const CELLS: &str = "SELECT queue, status, sum(n) FROM counter WHERE tenant = ?1 GROUP BY queue, status \
      HAVING sum(n) <> 0";
 const LANES: &str = "SELECT id FROM lane WHERE tenant = ?1 AND queue = ?2";
@@ -57,17 +62,36 @@ pub(super) fn cells(connection: &Connection, tenant: &TenantId) -> Result<Vec<Ce
     Ok(cells)
 }
 
-/// The queues of a tenant that hold anything, by name.
-pub(super) fn queues(connection: &Connection, tenant: &TenantId) -> Result<Vec<QueueDepth>> {
+/// How many operations wait in a queue, those that may not start yet included.
+pub(super) fn waiting(connection: &Connection, tenant: &TenantId, queue: &QueueName) -> Result<u64> {
+    let mut statement = connection.prepare_cached(WAITING)?;
+    let n: i64 = statement.query_row((tenant.as_str(), queue.as_str()), |row| row.get(0))?;
+    narrow(n)
+}
+
+/// The queues of a tenant that hold anything or have controls, by name: all of them, or one.
+pub(super) fn queues(
+    connection: &Connection,
+    tenant: &TenantId,
+    only: Option<&QueueName>,
+) -> Result<Vec<QueueDepth>> {
     let mut depths: BTreeMap<QueueName, QueueDepth> = BTreeMap::new();
-    let mut statement = connection.prepare_cached(OF_TENANT)?;
-    let mut rows = statement.query([tenant.as_str()])?;
+    for Queue { name, controls, .. } in queues::of_tenant(connection, tenant)? {
+        if only.is_none_or(|only| *only == name) {
+            depths.insert(name.clone(), QueueDepth { controls, ..QueueDepth::empty(name) });
+        }
+    }
+    let mut statement = connection.prepare_cached(if only.is_some() { OF_QUEUE } else { OF_TENANT })?;
+    let mut rows = match only {
+        Some(queue) => statement.query((tenant.as_str(), queue.as_str()))?,
+        None => statement.query([tenant.as_str()])?,
+    };
     while let Some(row) = rows.next()? {
         let mut fields = Fields::of(row);
         let queue = name(fields.text()?)?;
         let (status, held) = (fields.status()?, fields.flag()?);
         let n: u64 = fields.small()?;
-        let depth = depths.entry(queue.clone()).or_insert_with(|| empty(queue));
+        let depth = depths.entry(queue.clone()).or_insert_with(|| QueueDepth::empty(queue));
         let counted = match status {
             Status::NotStarted if held => &mut depth.held,
             Status::NotStarted => &mut depth.ready,
@@ -82,10 +106,6 @@ pub(super) fn queues(connection: &Connection, tenant: &TenantId) -> Result<Vec<Q
         depth.oldest_ready = oldest(connection, tenant, &depth.queue)?;
     }
     Ok(depths)
-}
-
-fn empty(queue: QueueName) -> QueueDepth {
-    QueueDepth { queue, ready: 0, held: 0, running: 0, completed: 0, failed: 0, oldest_ready: None }
 }
 
 fn oldest(connection: &Connection, tenant: &TenantId, queue: &QueueName) -> Result<Option<Timestamp>> {

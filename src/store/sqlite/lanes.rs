@@ -80,10 +80,14 @@ impl Lanes {
         self.of_tenant.get(tenant).copied().unwrap_or(0)
     }
 
+    /// The lane of that number, if there is one.
+    pub(super) fn find(&self, id: LaneId) -> Option<&Arc<Lane>> {
+        self.resident.get(&id).map(|resident| &resident.lane)
+    }
+
     /// The lane of that number.
     pub(super) fn get(&self, id: LaneId) -> Result<Arc<Lane>> {
-        let resident = self.resident.get(&id).ok_or(Fault::Damaged("a row is of no known lane"))?;
-        Ok(resident.lane.clone())
+        self.find(id).cloned().ok_or(Fault::Damaged("a row is of no known lane"))
     }
 
     /// Its number; a new lane is written first.

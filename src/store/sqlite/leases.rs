@@ -2,17 +2,24 @@
 //! no index, and finding what is due or held under a claim reads nothing.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
 use super::columns::{Binder, Fields, Prepared};
 use super::error::{Fault, Result};
-use super::text::{tag, tenant};
+use super::lanes::{LaneId, Lanes};
+use super::row;
+use super::text::tag;
 use crate::limits;
-use crate::operation::{ClaimId, Lease, LeaseToken, Progress, Seq, TenantId, Timestamp, WorkerId};
+use crate::operation::{
+    ClaimId, Lane, Lease, LeaseToken, Progress, QueueName, Seq, TenantId, Timestamp, WorkerId,
+};
+use crate::store::queue::ByQueue;
 use crate::store::turn::Touched;
+use crate::store::{self};
 
-const ALL: &str = "SELECT lease.seq, operation.tenant, lease.token, until, seconds, own, worker, claim, cap, \
+const ALL: &str = "SELECT lease.seq, operation.lane, lease.token, until, seconds, own, worker, claim, cap, \
      pending_until, pending_percent, pending_detail FROM lease JOIN operation USING (seq)";
 const ADD: &str = "INSERT INTO lease (seq, token, until, seconds, own, worker, claim, cap, pending_until, \
      pending_percent, pending_detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -22,6 +29,9 @@ const END: &str = "DELETE FROM lease WHERE seq = ?1 AND token = ?2";
 /// The lease of one operation, for the reading half.
 const OF: &str = "SELECT token, until, seconds, own, worker, claim, cap, pending_until, pending_percent, \
      pending_detail FROM lease WHERE seq = ?1";
+/// Those of a tenant, for the reading half.
+const OF_TENANT: &str = "SELECT worker, id, lane, lease.token, until FROM lease JOIN operation USING (seq) \
+     WHERE tenant = ?1 ORDER BY worker, seq";
 const RESUME: &str = "UPDATE lease SET until = min(until, ?1 + seconds * 10000000)";
 const END_OWN: &str = "UPDATE lease SET until = ?1 WHERE own = 1";
 /// Named `max`, but for a lease that ends later nothing changes.
@@ -29,7 +39,7 @@ const REST: &str = "UPDATE lease SET until = ?1 + min(seconds, ?2) * 10000000 \
      WHERE until < ?1 + min(seconds, ?2) * 10000000 AND (own = 0 OR ?3)";
 
 struct Held {
-    tenant: TenantId,
+    lane: Arc<Lane>,
     lease: Lease,
 }
 
@@ -41,6 +51,8 @@ pub(super) struct Leases {
     held: HashMap<Seq, Held>,
     due: BTreeSet<(Timestamp, Seq)>,
     claims: HashMap<ClaimKey, BTreeSet<Seq>>,
+    /// How many there are of the queues that are limited.
+    counted: ByQueue<usize>,
     /// As they were before the open turn let them rest.
     rested: Vec<(Seq, Lease)>,
 }
@@ -56,15 +68,15 @@ impl Leases {
     }
 
     /// Reads them all.
-    pub(super) fn load(connection: &Connection) -> Result<Self> {
+    pub(super) fn load(connection: &Connection, lanes: &Lanes) -> Result<Self> {
         let mut leases = Self::default();
         let mut statement = connection.prepare(ALL)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let mut fields = Fields::of(row);
             let seq = Seq(fields.int()?);
-            let tenant = tenant(fields.text()?)?;
-            leases.insert(seq, tenant, read(&mut fields)?);
+            let lane = lanes.get(fields.int()?)?;
+            leases.insert(seq, lane, read(&mut fields)?);
         }
         Ok(leases)
     }
@@ -82,6 +94,25 @@ impl Leases {
     /// Those still held under a claim, in order of arrival.
     pub(super) fn under(&self, claim: &ClaimKey) -> Vec<Seq> {
         self.claims.get(claim).map_or_else(Vec::new, |held| held.iter().copied().collect())
+    }
+
+    /// How many there are on a queue's operations.
+    pub(super) fn running(&self, tenant: &TenantId, queue: &QueueName) -> usize {
+        self.counted.get(tenant, queue).copied().unwrap_or_else(|| self.counted_anew(tenant, queue))
+    }
+
+    /// Keeps their number at hand for a queue, or no longer.
+    pub(super) fn count(&mut self, tenant: &TenantId, queue: &QueueName, keep: bool) {
+        if !keep {
+            self.counted.remove(tenant, queue);
+        } else if self.counted.get(tenant, queue).is_none() {
+            self.counted.insert(tenant, queue, self.counted_anew(tenant, queue));
+        }
+    }
+
+    fn counted_anew(&self, tenant: &TenantId, queue: &QueueName) -> usize {
+        let of_queue = |held: &&Held| held.lane.queue == *queue && held.lane.tenant == *tenant;
+        self.held.values().filter(of_queue).count()
     }
 
     /// When the first of them is due.
@@ -146,18 +177,21 @@ impl Leases {
                         self.remove(seq);
                     }
                     if let (Some(lease), Some(operation)) = (after, operation) {
-                        self.insert(seq, operation.tenant().clone(), lease.clone());
+                        self.insert(seq, operation.spec.lane.clone(), lease.clone());
                     }
                 }
             }
         }
     }
 
-    fn insert(&mut self, seq: Seq, tenant: TenantId, lease: Lease) {
+    fn insert(&mut self, seq: Seq, lane: Arc<Lane>, lease: Lease) {
         self.due.insert((lease.due(), seq));
-        let key = (tenant.clone(), lease.worker.clone(), lease.claim.clone());
+        let key = (lane.tenant.clone(), lease.worker.clone(), lease.claim.clone());
         self.claims.entry(key).or_default().insert(seq);
-        self.held.insert(seq, Held { tenant, lease });
+        if let Some(count) = self.counted.get_mut(&lane.tenant, &lane.queue) {
+            *count += 1;
+        }
+        self.held.insert(seq, Held { lane, lease });
     }
 
     /// The same lease, with another end.
@@ -171,9 +205,12 @@ impl Leases {
     }
 
     fn remove(&mut self, seq: Seq) {
-        let Some(Held { tenant, lease }) = self.held.remove(&seq) else { return };
+        let Some(Held { lane, lease }) = self.held.remove(&seq) else { return };
         self.due.remove(&(lease.due(), seq));
-        let key = (tenant, lease.worker, lease.claim);
+        if let Some(count) = self.counted.get_mut(&lane.tenant, &lane.queue) {
+            *count -= 1;
+        }
+        let key = (lane.tenant.clone(), lease.worker, lease.claim);
         if let Some(under) = self.claims.get_mut(&key) {
             under.remove(&seq);
             if under.is_empty() {
@@ -242,6 +279,28 @@ pub(super) fn of(connection: &Connection, seq: Seq) -> Result<Lease> {
     let mut rows = statement.query([seq.0])?;
     let row: &Row<'_> = rows.next()?.ok_or(Fault::Damaged("a running operation has no lease"))?;
     read(&mut Fields::of(row))
+}
+
+/// What a tenant's workers hold, by worker and arrival, for the reading half.
+pub(super) fn of_tenant(
+    connection: &Connection,
+    tenant: &TenantId,
+    lane: impl Fn(LaneId) -> Result<Arc<Lane>>,
+) -> Result<Vec<store::Held>> {
+    let mut statement = connection.prepare_cached(OF_TENANT)?;
+    let mut rows = statement.query([tenant.as_str()])?;
+    let mut held = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut fields = Fields::of(row);
+        held.push(store::Held {
+            worker: tag(fields.text()?)?,
+            id: row::id(&mut fields)?,
+            lane: lane(fields.int()?)?,
+            token: LeaseToken(fields.int()?),
+            until: fields.time()?,
+        });
+    }
+    Ok(held)
 }
 
 /// The columns from `token` on.

@@ -6,13 +6,12 @@ use std::sync::{Arc, LazyLock};
 use rusqlite::{Connection, Row, Statement};
 
 use super::Resident;
-use super::claim::Heads;
 use super::columns::Fields;
 use super::error::Result;
 use super::row;
-use crate::limits;
 use crate::operation::{Operation, Seq, Timestamp};
-use crate::store::turn::{Oldest, Touches, Want, WorkingSet};
+use crate::store::queue::ByQueue;
+use crate::store::turn::{Oldest, Touches, WorkingSet};
 
 static BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::OPERATION));
@@ -36,7 +35,7 @@ pub(super) struct Loading<'a> {
     pub(super) resident: &'a mut Resident,
     pub(super) set: WorkingSet,
     /// What the wants passed over.
-    expired: Vec<Seq>,
+    pub(super) expired: Vec<Seq>,
 }
 
 impl<'a> Loading<'a> {
@@ -49,6 +48,9 @@ impl<'a> Loading<'a> {
             by_key: HashMap::new(),
             by_claim: HashMap::new(),
             ready: Vec::new(),
+            woken: Vec::new(),
+            queues: ByQueue::default(),
+            controlled_of: HashMap::new(),
             due: Vec::new(),
             stale: Vec::new(),
             stale_events: None,
@@ -67,9 +69,11 @@ impl<'a> Loading<'a> {
         self.named(touches)?;
         self.keyed(touches)?;
         self.claimed(touches)?;
-        self.wanted(touches)?;
         self.due(touches.due)?;
+        self.queues(touches)?;
+        self.wanted(touches)?;
         let due: HashSet<Seq> = self.set.due.iter().copied().collect();
+        self.expired.sort_unstable();
         self.set.due.extend(self.expired.drain(..).filter(|seq| !due.contains(seq)));
         if let Some(prune) = &touches.prune {
             self.stale(prune)?;
@@ -116,32 +120,6 @@ impl<'a> Loading<'a> {
             }
         }
         Ok(())
-    }
-
-    fn wanted(&mut self, touches: &Touches) -> Result<()> {
-        let mut heads = Heads::default();
-        for want in &touches.wants {
-            let mut ready = Vec::new();
-            while ready.len() < want.limit {
-                let missing = Want { limit: want.limit - ready.len(), ..want.clone() };
-                let taken = heads.take(self.connection, &mut self.resident.lanes, &missing)?;
-                if taken.is_empty() {
-                    break;
-                }
-                self.numbered(&taken)?;
-                for seq in taken {
-                    if self.passes_over(seq) { self.expired.push(seq) } else { ready.push(seq) }
-                }
-            }
-            self.set.ready.push(ready);
-        }
-        Ok(())
-    }
-
-    /// It has expired, and the tick has not come to it yet: a claim would be refused.
-    fn passes_over(&self, seq: Seq) -> bool {
-        let expired = |it: &Arc<Operation>| it.is_expired(self.set.now);
-        self.expired.len() < limits::TURN_EXPIRED_MAX && self.set.operations.get(&seq).is_some_and(expired)
     }
 
     fn new_lanes(&mut self, touches: &Touches) {

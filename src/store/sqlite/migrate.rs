@@ -9,8 +9,12 @@ use super::error::{Fault, OpenError};
 use super::open::refusal;
 
 /// Every schema so far, in order; `PRAGMA user_version` says how many of them a file has seen.
-pub(super) const SCHEMA: &[&str] =
-    &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")];
+pub(super) const SCHEMA: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
+];
 
 /// Marks a file as one of ours ("Lngr"), in the place that SQLite keeps for that.
 const APPLICATION: i64 = 0x4C6E_6772;

@@ -1,12 +1,13 @@
 //! The embedded store: one SQLite file, one writer, a few readers.
 //!
 //! [`open()`] takes the directory, recovers the file and reads what is kept in memory. A turn is `load` (what commands name:
-//! by id, key, claim), `claim` (the heads of lanes), `due` (what time acts on), then `save`, which writes each changed row
-//! once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half;
+//! by id, key, claim), `due` (what time acts on), `queues` (paused or limited), `claim` (the heads of lanes), then `save`,
+//! which writes each changed row once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half;
 //! `list` decides how it finds what a list asks for, `scan` looks.
 //! `row`, `columns`, `text` and `codes` stand between the file and operations, `wal` keeps the log short, `space` watches the disk.
 //!
-//! Kept in memory are things bounded by limits or by running work: the lanes, the leases, a few numbers. They change only
+//! Kept in memory are things bounded by limits or by running work: the lanes, the leases, what is
+//! set for queues, a few numbers. They change only
 //! once a commit is durable; after a rollback they are what the file says.
 
 mod claim;
@@ -25,6 +26,7 @@ mod migrate;
 mod open;
 mod payload;
 mod prune;
+mod queues;
 mod reader;
 mod record;
 mod registry;
@@ -74,6 +76,7 @@ pub struct SqliteStore {
 struct Resident {
     lanes: lanes::Lanes,
     leases: leases::Leases,
+    queues: queues::Queues,
     wake: due::Wake,
     next_seq: i64,
     next_cursor: i64,
@@ -94,6 +97,7 @@ impl Resident {
     fn settle(&mut self, changes: &Changes) {
         self.lanes.settle();
         self.leases.settle(&changes.operations);
+        self.queues.settle(changes, &mut self.leases);
         self.wake.settle(&changes.operations);
         self.next_seq = next_seq(self.next_seq, changes);
         self.next_cursor = next_cursor(self.next_cursor, changes);

@@ -14,6 +14,7 @@ use super::error::{Fault, Health, OpenError, Result};
 use super::lanes::Lanes;
 use super::leases::Leases;
 use super::migrate::{self, SCHEMA};
+use super::queues::Queues;
 use super::reader::SqliteReader;
 use super::registry::Meta;
 use super::space::Space;
@@ -228,9 +229,12 @@ fn resume(writer: &mut Connection, time: Arc<dyn TimeSource>) -> Result<(Residen
     let after = |highest: Option<i64>| highest.map_or(1, |highest| highest + 1);
     let seq = after(highest(&transaction, "SELECT max(seq) FROM operation")?);
     let cursor = after(highest(&transaction, "SELECT max(cursor) FROM event")?);
+    let lanes = Lanes::load(&transaction)?;
+    let mut leases = Leases::load(&transaction, &lanes)?;
     let resident = Resident {
-        lanes: Lanes::load(&transaction)?,
-        leases: Leases::load(&transaction)?,
+        queues: Queues::load(&transaction, &mut leases)?,
+        lanes,
+        leases,
         wake: due::Wake::default(),
         next_seq: Meta::NextSeq.get(&transaction)?.unwrap_or(1).max(seq),
         next_cursor: Meta::NextCursor.get(&transaction)?.unwrap_or(1).max(cursor),

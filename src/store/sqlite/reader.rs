@@ -13,12 +13,14 @@ use super::columns::Fields;
 use super::error::{Fault, Result};
 use super::lanes::{self, LaneId};
 use super::{counts, history, leases, open, payload, registry, row};
-use crate::operation::{Attempt, Lane, Operation, OperationId, Payload, Seq, State, TenantId, Timestamp};
+use crate::operation::{
+    Attempt, Lane, Operation, OperationId, Payload, QueueName, Seq, State, TenantId, Timestamp,
+};
 use crate::store::clock::{Clock, ClockState};
-use crate::store::credential::Credential;
 use crate::store::query::{Listing, Query};
-use crate::store::turn::WorkerSeen;
-use crate::store::{AllTenants, Events, History, Payloads, QueueDepth, Reader, StoreError, Whose};
+use crate::store::{
+    AllTenants, Events, Held, History, Payloads, QueueDepth, Reader, Registry, StoreError, Whose,
+};
 
 /// Reads that may go on at once.
 const CONNECTIONS: usize = 6;
@@ -233,20 +235,24 @@ impl Reader for SqliteReader {
         self.page(query).await
     }
 
-    async fn queues(&self, tenant: &TenantId) -> std::result::Result<Vec<QueueDepth>, StoreError> {
-        let tenant = tenant.clone();
-        self.snapshot(move |_, connection| counts::queues(connection, &tenant)).await
-    }
-
-    async fn workers(
+    async fn queues(
         &self,
-        _: AllTenants,
-        since: Timestamp,
-    ) -> std::result::Result<Vec<WorkerSeen>, StoreError> {
-        self.snapshot(move |_, connection| registry::workers(connection, since)).await
+        tenant: &TenantId,
+        only: Option<&QueueName>,
+    ) -> std::result::Result<Vec<QueueDepth>, StoreError> {
+        let (tenant, only) = (tenant.clone(), only.cloned());
+        self.snapshot(move |_, connection| counts::queues(connection, &tenant, only.as_ref())).await
     }
 
-    async fn credentials(&self, _: AllTenants) -> std::result::Result<Vec<Credential>, StoreError> {
-        self.snapshot(|_, connection| registry::credentials(connection)).await
+    async fn held(&self, tenant: &TenantId) -> std::result::Result<Vec<Held>, StoreError> {
+        let tenant = tenant.clone();
+        let held = move |inner: &Inner, connection: &Connection| {
+            leases::of_tenant(connection, &tenant, |id| inner.lane(connection, id))
+        };
+        self.snapshot(held).await
+    }
+
+    async fn registry(&self, _: AllTenants) -> std::result::Result<Registry, StoreError> {
+        self.snapshot(|_, connection| registry::all(connection)).await
     }
 }

@@ -7,9 +7,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{Fields, Prepared};
 use super::error::{Fault, Result};
-use super::{codes, text};
+use super::{codes, queues, text};
 use crate::limits;
-use crate::operation::{Attempt, LeaseToken, Seq, Timestamp};
+use crate::operation::{Attempt, LeaseToken, Seq};
+use crate::store::Registry;
 use crate::store::credential::Credential;
 use crate::store::turn::{Changes, Recorded, WorkerSeen};
 
@@ -57,17 +58,17 @@ const ADD_ATTEMPT: &str = "INSERT INTO attempt (seq, token, worker, started, end
 const ATTEMPTS: &str = "SELECT token, worker, started, ended, outcome, error FROM attempt \
      WHERE seq = ?1 ORDER BY token";
 const FORGET_ATTEMPTS: &str = "DELETE FROM attempt WHERE seq = ?1 AND token <= ?2";
-const PUT_WORKER: &str = "INSERT OR REPLACE INTO worker (tenant, id, queues, operation_types, at) \
-     VALUES (?1, ?2, ?3, ?4, ?5)";
+const PUT_WORKER: &str = "INSERT OR REPLACE INTO worker (tenant, id, queues, operation_types, address, at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const FORGET_WORKER: &str = "DELETE FROM worker WHERE tenant = ?1 AND id = ?2";
-const WORKERS: &str = "SELECT tenant, id, queues, operation_types, at FROM worker WHERE at >= ?1 \
-     ORDER BY tenant, id";
+const WORKERS: &str =
+    "SELECT tenant, id, queues, operation_types, address, at FROM worker ORDER BY tenant, id";
 const PUT_CREDENTIAL: &str = "INSERT OR REPLACE INTO credential \
      (id, tenant, name, scopes, queues, hash, created, revoked) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const CREDENTIALS: &str = "SELECT id, tenant, name, scopes, queues, hash, created, revoked FROM credential \
      ORDER BY id";
 
-/// Writes a turn's attempts, workers and credentials.
+/// Writes a turn's attempts, workers, credentials and queues.
 pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
     let gone = deleted(changes);
     for attempt in changes.attempts.iter().filter(|attempt| !gone.contains(&attempt.seq)) {
@@ -91,6 +92,7 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
             worker.worker.as_str(),
             worker.queues.as_deref().map(text::names_text),
             worker.operation_types.as_deref().map(text::names_text),
+            worker.address.map(|address| address.to_string()),
             worker.at.ticks(),
         ))?;
     }
@@ -108,7 +110,7 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
             credential.revoked,
         ))?;
     }
-    Ok(())
+    queues::write(connection, changes)
 }
 
 /// The operations that are gone with this turn. One that also came with it is known by its events alone.
@@ -137,10 +139,18 @@ pub(super) fn attempts(connection: &Connection, seq: Seq) -> Result<Vec<Attempt>
     Ok(attempts)
 }
 
-/// The workers that asked for work since then.
-pub(super) fn workers(connection: &Connection, since: Timestamp) -> Result<Vec<WorkerSeen>> {
+/// What is kept beside operations.
+pub(super) fn all(connection: &Connection) -> Result<Registry> {
+    Ok(Registry {
+        workers: workers(connection)?,
+        credentials: credentials(connection)?,
+        queues: queues::all(connection)?,
+    })
+}
+
+fn workers(connection: &Connection) -> Result<Vec<WorkerSeen>> {
     let mut statement = connection.prepare_cached(WORKERS)?;
-    let mut rows = statement.query([since.ticks()])?;
+    let mut rows = statement.query([])?;
     let mut workers = Vec::new();
     while let Some(row) = rows.next()? {
         let mut fields = Fields::of(row);
@@ -149,14 +159,14 @@ pub(super) fn workers(connection: &Connection, since: Timestamp) -> Result<Vec<W
             worker: text::tag(fields.text()?)?,
             queues: fields.maybe_text()?.map(text::names).transpose()?,
             operation_types: fields.maybe_text()?.map(text::names).transpose()?,
+            address: fields.maybe_text()?.map(text::address).transpose()?,
             at: fields.time()?,
         });
     }
     Ok(workers)
 }
 
-/// Every credential.
-pub(super) fn credentials(connection: &Connection) -> Result<Vec<Credential>> {
+fn credentials(connection: &Connection) -> Result<Vec<Credential>> {
     let mut statement = connection.prepare_cached(CREDENTIALS)?;
     let mut rows = statement.query([])?;
     let mut credentials = Vec::new();

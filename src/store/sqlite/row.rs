@@ -30,11 +30,15 @@ pub(super) const OPERATION_BARE: &str = "seq, lane, id, external, urgency, creat
      ended_status, started, start_at, expires, percent, detail, told_count, told_at, outcome, finished, error, \
      last_error, cancel_requested, resource_location, NULL, NULL";
 
+/// The public name.
+pub(super) fn id(fields: &mut Fields<'_>) -> Result<OperationId> {
+    Uuid::from_slice(fields.blob()?).map(OperationId).map_err(|_| Fault::Damaged("an id is no UUID"))
+}
+
 /// The parts of [`SPEC`] after the first two; without an input.
 pub(super) fn spec(fields: &mut Fields<'_>, lane: Arc<Lane>) -> Result<Spec> {
-    let id = Uuid::from_slice(fields.blob()?).map_err(|_| Fault::Damaged("an id is no UUID"))?;
     Ok(Spec {
-        id: OperationId(id),
+        id: id(fields)?,
         lane,
         external: fields.flag()?,
         priority: narrow(-fields.int()?)?,

@@ -1,6 +1,7 @@
 //! The columns that hold a text with more in it than itself: names, JSON, lists.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -25,6 +26,11 @@ pub(super) fn tenant(text: &str) -> Result<TenantId> {
 /// A worker's name, or a claim's.
 pub(super) fn tag(text: &str) -> Result<WorkerId> {
     WorkerId::parse(text).map_err(|_| Fault::Damaged("a worker's name is none"))
+}
+
+/// Where a worker asked from.
+pub(super) fn address(text: &str) -> Result<IpAddr> {
+    text.parse().map_err(|_| Fault::Damaged("an address is none"))
 }
 
 pub(super) fn names_text(names: &[Name]) -> String {

@@ -2,6 +2,7 @@
 
 mod claims;
 mod payloads;
+mod queues;
 mod turns;
 
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl Rig {
 
 pub(super) fn exchange(worker: &str, reports: Vec<Reported>, claim: Option<Claim>) -> Exchange {
     let worker = Tag::parse(worker).unwrap();
-    Exchange { tenant: TenantId::default(), worker, own: false, within: None, reports, claim }
+    Exchange { tenant: TenantId::default(), worker, address: None, own: false, within: None, reports, claim }
 }
 
 pub(super) fn submit(operation_type: &str) -> Submit {

@@ -109,12 +109,12 @@ async fn a_delayed_operation_starts_when_its_time_comes_and_not_before() {
     let mut wish = submit("t");
     wish.submission.start_at = Some(start);
     let id = rig.submit(wish).await.unwrap().operation.spec.id;
-    assert_eq!(rig.tracker.waiting(&*rig.get(id).await), Some(Waiting::Delayed(start)));
+    assert_eq!(rig.tracker.waiting(&*rig.get(id).await).await.unwrap(), Some(Waiting::Delayed(start)));
     assert!(rig.exchange("w", Vec::new(), Some(claim("a", "t"))).await.1.is_empty());
     pass(&rig, Duration::from_millis(1999)).await;
     assert!(rig.exchange("w", Vec::new(), Some(claim("b", "t"))).await.1.is_empty());
     pass(&rig, Duration::from_millis(1)).await;
-    assert_eq!(rig.tracker.waiting(&*rig.get(id).await), Some(Waiting::Ready));
+    assert_eq!(rig.tracker.waiting(&*rig.get(id).await).await.unwrap(), Some(Waiting::Ready));
     assert_eq!(rig.claimed("w", "t").await.0, id);
 }
 
@@ -198,5 +198,5 @@ async fn a_closed_tracker_takes_nothing_in_and_its_waiting_claims_are_answered()
     assert!(waiting.await.unwrap().1.is_empty());
     tracker.close();
     assert!(matches!(rig.submit(submit("t")).await, Err(Denied::ShuttingDown)));
-    assert!(tracker.reader().credentials(AllTenants).await.unwrap().is_empty());
+    assert!(tracker.reader().registry(AllTenants).await.unwrap().credentials.is_empty());
 }

@@ -276,6 +276,7 @@ impl Client {
             return Some((Vec::new(), Vec::new()));
         }
         let exchange = Exchange {
+            address: None,
             tenant: TenantId::default(),
             worker: tag(worker),
             own: false,

@@ -18,8 +18,7 @@ every_store! {
 }
 
 fn none(queue: &str) -> QueueDepth {
-    let queue = name(queue);
-    QueueDepth { queue, ready: 0, held: 0, running: 0, completed: 0, failed: 0, oldest_ready: None }
+    QueueDepth::empty(name(queue))
 }
 
 fn in_lane(number: u128, of: &str, queue: &str, operation_type: &str) -> Submission {

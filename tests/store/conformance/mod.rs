@@ -21,6 +21,7 @@ mod listing;
 mod loading;
 mod payloads;
 mod pruning;
+mod queues;
 mod ready;
 mod registry;
 mod restart;

@@ -166,6 +166,7 @@ fn the_rows_of_forgotten_workers_go(world: &mut World) {
         worker: worker(name),
         queues: None,
         operation_types: None,
+        address: None,
         at: world.now(),
     };
     let rows = vec![seen("w1", world), seen("w2", world)];
@@ -173,6 +174,6 @@ fn the_rows_of_forgotten_workers_go(world: &mut World) {
     let gone = (tenant("default"), worker("w1"));
     world.turn(&Touches::default(), |turn| turn.changes.workers_forgotten = vec![gone]);
     world.restart();
-    let left = world.workers_since(longrun::operation::Timestamp::MIN);
+    let left = world.registry().workers;
     assert_eq!(left.iter().map(|seen| seen.worker.as_str()).collect::<Vec<_>>(), ["w2"]);
 }

@@ -15,7 +15,6 @@ every_store! {
     what_comes_and_goes_within_a_turn_takes_nobody_elses_attempts_along
     a_worker_is_kept_as_it_last_asked
     workers_are_told_apart_by_tenant
-    only_workers_seen_since_then_are_told
     a_credential_is_kept_as_it_was_last_written
     credentials_of_every_tenant_are_told_revoked_ones_too
 }
@@ -82,6 +81,7 @@ fn seen(of: &str, by: &str, queues: Option<&[&str]>, at_seconds: u32) -> WorkerS
         worker: worker(by),
         queues: queues.map(names),
         operation_types: None,
+        address: None,
         at,
     }
 }
@@ -92,26 +92,21 @@ fn saw(world: &mut World, workers: &[WorkerSeen]) {
 
 fn a_worker_is_kept_as_it_last_asked(world: &mut World) {
     saw(world, &[seen("default", "w 1/~", Some(&["a", "b"]), 0)]);
-    let again = WorkerSeen { operation_types: Some(names(&["t", "u"])), ..seen("default", "w 1/~", None, 5) };
+    let again = WorkerSeen {
+        operation_types: Some(names(&["t", "u"])),
+        address: Some("2001:db8::7".parse().unwrap()),
+        ..seen("default", "w 1/~", None, 5)
+    };
     saw(world, std::slice::from_ref(&again));
-    assert_eq!(world.workers_since(start()), std::slice::from_ref(&again));
+    assert_eq!(world.registry().workers, std::slice::from_ref(&again));
     world.restart();
-    assert_eq!(world.workers_since(start()), [again]);
+    assert_eq!(world.registry().workers, [again]);
 }
 
 fn workers_are_told_apart_by_tenant(world: &mut World) {
     let (here, there) = (seen("default", "w", None, 0), seen("other", "w", Some(&["q"]), 0));
     saw(world, &[there.clone(), here.clone()]);
-    assert_eq!(world.workers_since(start()), [here, there]);
-}
-
-fn only_workers_seen_since_then_are_told(world: &mut World) {
-    let (old, new) = (seen("default", "a", None, 0), seen("default", "b", None, 60));
-    saw(world, &[old.clone(), new.clone()]);
-    assert_eq!(world.workers_since(start()), [old, new.clone()]);
-    assert_eq!(world.workers_since(start().plus_seconds(1)), std::slice::from_ref(&new));
-    assert_eq!(world.workers_since(start().plus_seconds(60)), [new]);
-    assert_eq!(world.workers_since(start().plus_seconds(61)), []);
+    assert_eq!(world.registry().workers, [here, there]);
 }
 
 fn credential(public: &str, of: &str, queues: Option<&[&str]>) -> Credential {
@@ -134,17 +129,17 @@ fn wrote(world: &mut World, credentials: &[Credential]) {
 fn a_credential_is_kept_as_it_was_last_written(world: &mut World) {
     let made = credential("p1", "default", Some(&["media"]));
     wrote(world, std::slice::from_ref(&made));
-    assert_eq!(world.credentials(), std::slice::from_ref(&made));
+    assert_eq!(world.registry().credentials, std::slice::from_ref(&made));
     let revoked = Credential { revoked: true, ..made };
     wrote(world, std::slice::from_ref(&revoked));
-    assert_eq!(world.credentials(), std::slice::from_ref(&revoked));
+    assert_eq!(world.registry().credentials, std::slice::from_ref(&revoked));
     world.restart();
-    assert_eq!(world.credentials(), [revoked]);
+    assert_eq!(world.registry().credentials, [revoked]);
 }
 
 fn credentials_of_every_tenant_are_told_revoked_ones_too(world: &mut World) {
     let here = credential("p2", "default", None);
     let there = Credential { revoked: true, scopes: Vec::new(), ..credential("p1", "other", Some(&[])) };
     wrote(world, &[here.clone(), there.clone()]);
-    assert_eq!(world.credentials(), [there, here]);
+    assert_eq!(world.registry().credentials, [there, here]);
 }

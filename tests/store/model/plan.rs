@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longrun::operation::{
-    Command, Failure, LeaseToken, Opening, Operation, Patch, Payload, Progress, Report, ReportKind,
+    Command, Controls, Failure, LeaseToken, Opening, Operation, Patch, Payload, Progress, Report, ReportKind,
     RetryPolicy, Status, Submission, Timestamp,
 };
+use longrun::store::queue::Queue;
 use longrun::store::turn::{Prune, Touches, Want};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::store::drafts::{claim_id, draft, id, json_of, lane, start, tenant, want_of, worker};
+use crate::store::drafts::{claim_id, draft, id, json_of, lane, name, start, tenant, want_of, worker};
 
 pub(super) const TENANTS: [&str; 2] = ["default", "other"];
 /// Operations of each tenant: few, so that ids come back.
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     pub(super) prunes: Option<Prunes>,
     pub(super) acts: Vec<Act>,
     pub(super) asks: Vec<Ask>,
+    /// Claims that wait.
+    pub(super) waiting: Vec<Ask>,
     pub(super) jitter: f64,
     pub(super) fate: Fate,
     /// From where the history is read, and how much of it.
@@ -72,6 +75,7 @@ pub(super) enum Fate {
 pub(super) enum Act {
     Submit(Box<Submission>),
     Command(&'static str, u128, Asked),
+    Control(Queue),
 }
 
 /// A command; tokens are told relative to the last one given.
@@ -113,8 +117,10 @@ impl Plan {
                     let spec = &submission.spec;
                     touches.ids.push((spec.lane.tenant.clone(), spec.id));
                     touches.keys.extend(spec.key.clone().map(|key| (spec.lane.tenant.clone(), key)));
+                    touches.lanes.push(spec.lane.clone());
                 }
                 Act::Command(of, number, _) => touches.ids.push((tenant(of), id(*number))),
+                Act::Control(queue) => touches.queues.push((queue.tenant.clone(), queue.name.clone())),
             }
         }
         for ask in &self.asks {
@@ -123,6 +129,7 @@ impl Plan {
                 touches.claims.push((ask.want.tenant.clone(), worker.clone(), claim.clone()));
             }
         }
+        touches.waiting = self.waiting.iter().map(|ask| ask.want.clone()).collect();
         touches
     }
 }
@@ -143,15 +150,17 @@ fn plans() -> impl Strategy<Value = Plan> {
     let kept = || (prop_oneof![1 => Just(0_u64), 3 => 1_u64..30_000], 0_usize..6);
     let prunes = (kept(), kept()).prop_map(|(operations, events)| Prunes { operations, events });
     let prunes = option::weighted(0.25, prunes);
-    let touches = (millis, prop::bool::weighted(0.15), (due, prunes), vec(acts(), 0..7), vec(asks(), 0..4));
+    let claims = (vec(asks(), 0..4), vec(asks(), 0..2));
+    let touches = (millis, prop::bool::weighted(0.15), (due, prunes), vec(acts(), 0..7), claims);
     (touches, 0.0..1.0_f64, fate, (0_i64..60, 0_usize..8)).prop_map(
-        |((millis, rest_leases, (due, prunes), acts, asks), jitter, fate, history)| Plan {
+        |((millis, rest_leases, (due, prunes), acts, (asks, waiting)), jitter, fate, history)| Plan {
             millis,
             rest_leases,
             due,
             prunes,
             acts,
             asks,
+            waiting,
             jitter,
             fate,
             history,
@@ -165,7 +174,20 @@ fn acts() -> impl Strategy<Value = Act> {
     prop_oneof![
         2 => (of(), NUMBERS).prop_flat_map(submissions).prop_map(Box::new).prop_map(Act::Submit),
         4 => command,
+        1 => controls().prop_map(Act::Control),
     ]
+}
+
+fn controls() -> impl Strategy<Value = Queue> {
+    let of = prop_oneof![4 => Just(TENANTS[0]), 1 => Just(TENANTS[1])];
+    let limit = || option::weighted(0.6, 0_u32..4);
+    (of, select(vec!["a", "b"]), prop::bool::weighted(0.2), limit(), limit()).prop_map(
+        |(of, queue, paused, max_running, max_waiting)| Queue {
+            tenant: tenant(of),
+            name: name(queue),
+            controls: Controls { paused, max_running, max_waiting },
+        },
+    )
 }
 
 /// A payload of a size on either side of the limit.

@@ -7,7 +7,7 @@ use longrun::operation::{Command, EventKind, Seq};
 use longrun::store::turn::{Changes, Touches, WorkerSeen, WorkingSet};
 
 use super::plan::{Act, Fate, NUMBERS, Plan, TENANTS};
-use crate::store::drafts::{id, start, tenant};
+use crate::store::drafts::{id, tenant};
 use crate::store::turn::Turn;
 use crate::store::view;
 use crate::store::world::World;
@@ -57,6 +57,7 @@ pub(super) fn play(world: &mut World, plan: &Plan) -> Seen {
                 worker: worker.clone(),
                 queues: ask.want.queues.clone(),
                 operation_types: ask.want.operation_types.clone(),
+                address: None,
                 at: turn.set.now,
             });
         }
@@ -97,6 +98,7 @@ fn perform(seen: &mut Seen, turn: &mut Turn, act: &Act) {
                 seen.line("submitted", seq);
             }
         }
+        Act::Control(queue) => turn.changes.queues.push(queue.clone()),
         Act::Command(of, number, asked) => {
             let key = (tenant(of), id(*number));
             let standing = turn.set.by_id.get(&key).copied();
@@ -134,6 +136,12 @@ fn note_set(seen: &mut Seen, set: &WorkingSet) {
     by_claim.sort();
     seen.line("by claim", by_claim);
     seen.line("ready", &set.ready);
+    let mut woken = set.woken.clone();
+    woken.sort_unstable();
+    seen.line("woken", woken);
+    let mut queues: Vec<_> = set.queues.iter().collect();
+    queues.sort_by_key(|(tenant, queue, _)| (*tenant, *queue));
+    seen.line("queues of the turn", queues);
     seen.line("due", &set.due);
     seen.line("stale", (&set.stale, set.stale_events, set.oldest));
     let mut loaded: Vec<_> = set.operations.iter().collect();
@@ -174,8 +182,12 @@ fn observe(seen: &mut Seen, world: &mut World, plan: &Plan) {
         let cursors: Vec<i64> = world.events(of, after, limit).iter().map(|event| event.cursor).collect();
         seen.line("history", cursors);
         seen.line("queues", world.queues(of));
+        seen.line("one queue", world.queue(of, "a"));
+        seen.line("held", world.held(of));
     }
     let numbers: Vec<Seq> = (1..first_seq.0).map(Seq).collect();
     seen.line("payloads", world.payloads(&numbers));
-    seen.line("workers", world.workers_since(start()));
+    let registry = world.registry();
+    seen.line("workers", registry.workers);
+    seen.line("controlled", registry.queues);
 }

@@ -107,7 +107,7 @@ fn queues_are_counted_by_the_commits() {
     let late = house.submit(&[submission("a", "t", 9), submission("b", "t", 0)]);
     house.claim(1);
     house.complete(&late[0], 1);
-    let queues = block_on(house.reader.queues(&TenantId::default())).unwrap();
+    let queues = block_on(house.reader.queues(&TenantId::default(), None)).unwrap();
     assert_eq!(queues.iter().map(|it| it.queue.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     let a = &queues[0];
     assert_eq!((a.ready, a.held, a.running, a.completed, a.failed), (1, 1, 0, 1, 0));
