@@ -3,11 +3,13 @@
 mod answers;
 mod plan;
 mod process;
+mod python;
 mod tally;
 mod tools;
 mod typescript;
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use plan::{Step, Work};
@@ -32,7 +34,7 @@ impl Options {
             }
         }
         // A machine that says it is nobody's own may be changed.
-        options.install |= std::env::var("CI").is_ok_and(|ci| ci == "true");
+        options.install |= env::var("CI").is_ok_and(|ci| ci == "true");
         Ok(options)
     }
 }
@@ -76,12 +78,22 @@ fn carry_out(root: &Path, step: &Step, total: &mut Tally) -> Result<(), String> 
             total.add(step.kind, tally);
             outcome
         }
+        Work::Python => {
+            let (outcome, tally) = python::run(root);
+            total.add(step.kind, tally);
+            outcome
+        }
         Work::Tests(words) => {
             let (outcome, tally) = process::run_tests(root, words);
             total.add(step.kind, tally);
             outcome
         }
     }
+}
+
+/// Where cargo builds, and so everything else.
+fn target(root: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target))
 }
 
 fn seconds(duration: Duration) -> String {

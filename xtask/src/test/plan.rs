@@ -3,7 +3,7 @@
 //! A test in a module called `alone` must have the machine to itself: it kills, freezes, traces or floods a server.
 //! nextest learns that from `.config/nextest.toml`; with plain `cargo test` those tests get a step of their own.
 
-use super::typescript;
+use super::{python, typescript};
 
 /// Every test that is compiled as one; examples and benches are compiled by clippy.
 const TARGETS: [&str; 4] = ["--workspace", "--lib", "--bins", "--tests"];
@@ -21,6 +21,8 @@ pub(super) enum Work {
     Answers,
     /// Several commands of npm, for the SDK in TypeScript.
     TypeScript,
+    /// Several commands, for the SDK in Python.
+    Python,
     Command(Vec<&'static str>),
     /// A command whose tests are counted.
     Tests(Vec<&'static str>),
@@ -55,6 +57,7 @@ impl Step {
             Work::Shape => "cargo xtask shape".to_owned(),
             Work::Answers => "cargo xtask test".to_owned(),
             Work::TypeScript => typescript::AGAIN.to_owned(),
+            Work::Python => python::AGAIN.to_owned(),
             Work::Command(words) | Work::Tests(words) => {
                 let quoted = |word: &&str| {
                     if word.contains('(') { format!("'{word}'") } else { (*word).to_owned() }
@@ -76,6 +79,7 @@ pub(super) fn steps(fast: bool, nextest: bool) -> Vec<Step> {
         // What the SDKs in other languages are tried on; the scenarios among the tests need those built in turn.
         Step::command("build", [&["cargo", "test", "--no-run"], &TARGETS[..]].concat()),
         Step { name: "typescript", kind: Kind::Sdk, work: Work::TypeScript },
+        Step { name: "python", kind: Kind::Sdk, work: Work::Python },
     ];
     if nextest {
         steps.push(with_nextest(fast));
@@ -117,16 +121,16 @@ mod tests {
 
     #[test]
     fn every_way_to_run_covers_what_it_says() {
-        assert_eq!(kinds(false, true), [Kind::Sdk, Kind::All, Kind::Doc]);
-        assert_eq!(kinds(false, false), [Kind::Sdk, Kind::Together, Kind::Alone, Kind::Doc]);
-        assert_eq!(kinds(true, true), [Kind::Sdk, Kind::Together, Kind::Doc]);
-        assert_eq!(kinds(true, false), [Kind::Sdk, Kind::Together, Kind::Doc]);
+        assert_eq!(kinds(false, true), [Kind::Sdk, Kind::Sdk, Kind::All, Kind::Doc]);
+        assert_eq!(kinds(false, false), [Kind::Sdk, Kind::Sdk, Kind::Together, Kind::Alone, Kind::Doc]);
+        assert_eq!(kinds(true, true), [Kind::Sdk, Kind::Sdk, Kind::Together, Kind::Doc]);
+        assert_eq!(kinds(true, false), [Kind::Sdk, Kind::Sdk, Kind::Together, Kind::Doc]);
     }
 
     #[test]
     fn a_line_to_run_again_survives_a_shell() {
         let steps = steps(true, true);
-        let again = steps[5].again();
+        let again = steps.iter().find(|step| step.name == "tests").expect("a step of tests").again();
         assert!(again.ends_with("-E 'not test(/(^|::)alone::/)'"), "{again}");
     }
 }

@@ -39,12 +39,14 @@ enum Runner {
     Cargo,
     Nextest,
     Node,
+    Pytest,
 }
 
 impl Runner {
     fn of(words: &[&str]) -> Self {
         match words {
             ["npm", ..] => Self::Node,
+            words if words.contains(&"pytest") => Self::Pytest,
             words if words.contains(&"nextest") => Self::Nextest,
             _ => Self::Cargo,
         }
@@ -55,6 +57,7 @@ impl Runner {
             Self::Cargo => tally.read(line),
             Self::Nextest => tally.read_nextest(line),
             Self::Node => tally.read_node(line),
+            Self::Pytest => tally.read_pytest(line),
         }
     }
 }

@@ -50,6 +50,23 @@ impl Tally {
         }
     }
 
+    /// Reads one line of pytest: `1 failed, 3 passed in 2.35s`.
+    pub(super) fn read_pytest(&mut self, line: &str) {
+        let Some((counts, took)) = line.trim().trim_matches('=').trim().rsplit_once(" in ") else { return };
+        if !took.starts_with(|first: char| first.is_ascii_digit()) {
+            return;
+        }
+        for (number, what) in counts.split(", ").filter_map(|count| count.split_once(' ')) {
+            let number = number.parse().unwrap_or(0);
+            match what {
+                "passed" => self.passed += number,
+                "failed" | "error" | "errors" => self.failed += number,
+                "skipped" | "xfailed" | "xpassed" | "deselected" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+
     /// Reads one line of nextest, which shows the lines of a failed test's binary too.
     pub(super) fn read_nextest(&mut self, line: &str) {
         let line = line.trim();
@@ -159,6 +176,23 @@ mod tests {
         let mut total = Tally::default();
         total.add(Kind::Sdk, node);
         assert!(total.report(false).contains("4 tests of SDKs"), "{}", total.report(false));
+        assert!(total.verdict(false).is_err(), "they stand in for no other test");
+    }
+
+    #[test]
+    fn the_closing_line_of_pytest_is_counted() {
+        let mut pytest = Tally::default();
+        for line in [
+            "E   4 passed in vain",
+            "tests/a.py::b passed",
+            "1 failed, 3 passed, 2 skipped, 1 error in 2.35s",
+        ] {
+            pytest.read_pytest(line);
+        }
+        assert_eq!((pytest.passed, pytest.failed, pytest.ignored), (3, 2, 2));
+        let mut total = Tally::default();
+        total.add(Kind::Sdk, pytest);
+        assert!(total.report(false).contains("3 tests of SDKs"), "{}", total.report(false));
         assert!(total.verdict(false).is_err(), "they stand in for no other test");
     }
 

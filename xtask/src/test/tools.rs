@@ -37,6 +37,18 @@ const PROGRAMS: &[Program] = &[
         probe: &["npm", "--version"],
         why: "it brings what the TypeScript SDK is compiled and checked with",
     },
+    Program {
+        name: "python3",
+        debian_package: "python3",
+        probe: &["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
+        why: "the Python SDK is tested with Python 3.10 or later",
+    },
+    Program {
+        name: "python3's venv",
+        debian_package: "python3-venv",
+        probe: &["python3", "-c", "import ensurepip, venv"],
+        why: "the Python SDK is tested in an environment of its own",
+    },
 ];
 
 /// A part of the Rust toolchain that a minimal installation leaves out.

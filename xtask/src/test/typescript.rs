@@ -1,10 +1,11 @@
 //! The TypeScript SDK: what it is built with is installed, then it is checked, packed and tested.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::process;
 use super::tally::Tally;
+use super::target;
 
 /// The line that repeats the step.
 pub(super) const AGAIN: &str = "npm --prefix workers/typescript ci && npm --prefix workers/typescript test";
@@ -54,9 +55,4 @@ fn install(root: &Path) -> Result<(), String> {
 
 fn npm<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [&["npm", "--prefix", PACKAGE], words].concat()
-}
-
-/// Where cargo builds, and so this.
-fn target(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
