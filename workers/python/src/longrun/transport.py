@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
+from .connections import Connections
 from .errors import DeadlineError, InvalidAnswerError, LongrunError, UnreachableError, refused
 
 CONNECT_SECONDS = 5.0
+T = TypeVar("T")
+
 TIMEOUTS = httpx.Timeout(None, connect=CONNECT_SECONDS).as_dict()
-# Shorter than what servers and proxies grant, so that idle connections are closed here before they are there.
-IDLE_SECONDS = 30.0
 # No answer of the protocol comes near; it bounds what a broken server can make us hold.
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
@@ -67,6 +68,39 @@ class Answer:
             raise InvalidAnswerError(str(error)) from error
 
 
+class Stream:
+    """An answer whose body is still to come. To be closed, whatever became of it."""
+
+    def __init__(self, response: httpx.Response, give_back: Callable[[], Awaitable[None]]) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self._response = response
+        self._give_back = give_back
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, as it comes; raises ``UnreachableError`` where it breaks off."""
+        try:
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+        except httpx.TransportError as error:
+            raise _unreachable(error) from error
+
+    async def answer(self) -> Answer:
+        """The whole answer."""
+        chunks, size = [], 0
+        async for chunk in self.chunks():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > ANSWER_BYTES_MAX:
+                raise InvalidAnswerError(f"it has more than {ANSWER_BYTES_MAX} bytes")
+        return Answer(self.status, self.headers, b"".join(chunks))
+
+    async def close(self) -> None:
+        """Gives its connection back, which is closed where the body was not read to its end."""
+        await self._response.aclose()
+        await self._give_back()
+
+
 class Transport:
     """Where the server is, and the connections to it. Belongs to the event loop that first uses it."""
 
@@ -84,16 +118,7 @@ class Transport:
         self._headers = headers
         # The layer below httpx' client: what that adds (redirects, cookies, a line of log for each call) is
         # not of the protocol, and costs as much as all the rest of a call.
-        self._http = httpx.AsyncHTTPTransport(
-            verify=parts.scheme
-            == "https",  # certificates are read, which takes a while, only where they are needed
-            # HTTP/2 without TLS is spoken with prior knowledge only.
-            http1=not (http2 and parts.scheme == "http"),
-            http2=http2,
-            limits=httpx.Limits(
-                max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS
-            ),
-        )
+        self._connections = Connections(tls=parts.scheme == "https", http2=http2)
 
     async def send(
         self,
@@ -108,54 +133,43 @@ class Transport:
 
         Raises ``UnreachableError`` and ``DeadlineError``; an answer of any status is an answer.
         """
-        try:
-            call = self._send(method, path, headers, body)
-            return await asyncio.wait_for(call, max(deadline - time.monotonic(), 0))
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            raise DeadlineError() from error
-        except httpx.TransportError as error:
-            raise unreachable(error) from error
 
-    async def _send(
+        async def call() -> Answer:
+            stream = await self._open(method, path, headers, body)
+            try:
+                return await stream.answer()
+            finally:
+                await stream.close()
+
+        return await within(call(), deadline)
+
+    async def open(self, path: str, *, deadline: float, headers: Mapping[str, str] | None = None) -> Stream:
+        """Sends a read and gets the head of its answer by ``deadline``; errors as of ``send``."""
+        return await within(self._open("GET", path, headers, None), deadline)
+
+    async def _open(
         self, method: str, path: str, headers: Mapping[str, str] | None, body: bytes | None
-    ) -> Answer:
-        response = await self._http.handle_async_request(self._request(method, path, headers, body))
-        try:
-            chunks, size = [], 0
-            async for chunk in response.aiter_raw():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > ANSWER_BYTES_MAX:
-                    raise InvalidAnswerError(f"it has more than {ANSWER_BYTES_MAX} bytes")
-            return Answer(response.status_code, response.headers, b"".join(chunks))
-        finally:
-            await response.aclose()
-
-    async def open(
-        self, path: str, *, deadline: float, headers: Mapping[str, str] | None = None
-    ) -> httpx.Response:
-        """Gets the head of an answer by ``deadline``; the response is to be read, and closed."""
-        try:
-            call = self._http.handle_async_request(self._request("GET", path, headers, None))
-            return await asyncio.wait_for(call, max(deadline - time.monotonic(), 0))
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            raise DeadlineError() from error
-        except httpx.TransportError as error:
-            raise unreachable(error) from error
-
-    def _request(
-        self, method: str, path: str, headers: Mapping[str, str] | None, body: bytes | None
-    ) -> httpx.Request:
+    ) -> Stream:
         all_headers = {**self._headers, **(headers or {})}
         if body is not None:
             all_headers["content-type"] = "application/json"
-        return httpx.Request(
+        request = httpx.Request(
             method, self._base + path, headers=all_headers, content=body, extensions={"timeout": TIMEOUTS}
         )
+        connection = self._connections.take()
+        try:
+            response = await connection.handle_async_request(request)
+        except httpx.TransportError as error:
+            await self._connections.give(connection)
+            raise _unreachable(error) from error
+        except BaseException:
+            await self._connections.give(connection)
+            raise
+        return Stream(response, lambda: self._connections.give(connection))
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._http.aclose()
+        await self._connections.close()
 
     async def __aenter__(self) -> Transport:
         return self
@@ -169,6 +183,14 @@ class Transport:
         await self.close()
 
 
-def unreachable(error: Exception) -> UnreachableError:
-    """The error for a connection that broke; httpx' own messages are often empty."""
+async def within(call: Awaitable[T], deadline: float) -> T:
+    """What the call gives, or a ``DeadlineError`` at a moment of the monotonic clock."""
+    try:
+        return await asyncio.wait_for(call, max(deadline - time.monotonic(), 0))
+    except (TimeoutError, asyncio.TimeoutError) as error:
+        raise DeadlineError() from error
+
+
+def _unreachable(error: Exception) -> UnreachableError:
+    # httpx' own messages are often empty.
     return UnreachableError(f"the server cannot be reached: {str(error) or type(error).__name__}")

@@ -11,11 +11,9 @@ from types import TracebackType
 from typing import Any, cast, get_args
 from urllib.parse import urlencode
 
-import httpx
-
 from ..backoff import Backoff
 from ..errors import DeadlineError, InvalidAnswerError, LongrunError, UnreachableError
-from ..transport import Answer, Transport, unreachable
+from ..transport import Stream, Transport, within
 from ..wire import Event, EventKind, Operation, read
 from .events import Block, Parser
 
@@ -49,8 +47,8 @@ class Watch:
         self._of_one = of_one
         self._deadline = deadline
         self._cursor = after
-        self._response: httpx.Response | None = None
-        self._bytes: AsyncIterator[bytes] | None = None
+        self._stream: Stream | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
         self._parser = Parser()
         self._blocks: deque[Block] = deque()
         self._over = False
@@ -94,24 +92,22 @@ class Watch:
 
     async def close(self) -> None:
         """Closes the connection; iterating on opens another, after the last event."""
-        response, self._response, self._bytes = self._response, None, None
+        stream, self._stream, self._chunks = self._stream, None, None
         self._blocks.clear()
-        if response is not None:
-            await response.aclose()
+        if stream is not None:
+            await stream.close()
 
     async def _hear(self) -> None:
         """Reads the next piece of the stream, after connecting where there is no connection."""
-        if self._bytes is None:
+        if self._chunks is None:
             await self._connect()
             return
         try:
-            chunk = await asyncio.wait_for(anext(self._bytes), SILENCE_SECONDS_MAX)
+            chunk = await within(anext(self._chunks), time.monotonic() + SILENCE_SECONDS_MAX)
         except StopAsyncIteration:
             raise UnreachableError("the stream has ended") from None
-        except (TimeoutError, asyncio.TimeoutError):
+        except DeadlineError:
             raise UnreachableError(f"nothing was heard for {SILENCE_SECONDS_MAX:.0f} s") from None
-        except httpx.TransportError as error:
-            raise unreachable(error) from error
         self._troubled_since = None
         self._blocks.extend(self._parser.feed(chunk))
 
@@ -122,23 +118,19 @@ class Watch:
             headers["last-event-id"] = self._cursor
         began = time.monotonic() if self._troubled_since is None else self._troubled_since
         deadline = began + self._deadline
-        response = await self._transport.open(self._path, deadline=deadline, headers=headers)
-        media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if response.status_code == 200 and media == "text/event-stream":
-            self._response, self._bytes, self._parser = response, response.aiter_raw(), Parser()
+        stream = await self._transport.open(self._path, deadline=deadline, headers=headers)
+        media = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if stream.status == 200 and media == "text/event-stream":
+            self._stream, self._chunks, self._parser = stream, stream.chunks(), Parser()
             return
         try:
-            if response.status_code == 204:
+            if stream.status == 204:
                 self._over = True
                 return
-            body = await asyncio.wait_for(response.aread(), max(deadline - time.monotonic(), 0))
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            raise DeadlineError() from error
-        except httpx.TransportError as error:
-            raise unreachable(error) from error
+            answer = await within(stream.answer(), deadline)
         finally:
-            await response.aclose()
-        Answer(response.status_code, response.headers, body).success()
+            await stream.close()
+        answer.success()
         raise InvalidAnswerError("it is no stream of events")
 
     def _take(self, block: Block) -> Event | None:
