@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from typing import Any
 
@@ -113,6 +114,28 @@ async def test_a_swallowed_answer_costs_no_attempt(server: Server, client: Clien
             await until(lambda: worker.stats.completed == 1)
     assert (ended.result, ended.attempts_count, len(ran)) == ("done", 1, 1)
     assert not await client.attempts(operation.id)
+
+
+async def test_whatever_is_swallowed_each_operation_is_carried_out_once(
+    server: Server, client: Client, queue: str
+) -> None:
+    chance = random.Random(4711)
+    ran: Counter[str] = Counter()
+    ids = [(await client.submit("t", n, queue=queue)).id for n in range(60)]
+    async with proxy(server.url, lambda call: chance.random() < 0.3) as between:
+        worker = Worker(between.url, queue=queue, concurrency=4, wait_seconds=1)
+
+        @worker.handler("t")
+        async def handle(input: Any, context: Context) -> int:
+            ran[context.id] += 1
+            context.progress(50)
+            await asyncio.sleep(chance.random() / 50)
+            return context.attempt
+
+        async with running(worker):
+            await until(lambda: worker.stats.completed == len(ids))
+    assert ran == Counter(ids)
+    assert [(await client.get(id)).result for id in ids] == [1] * len(ids)
 
 
 async def test_an_unreachable_server_never_ends_a_worker(own_server: Server, queue: str) -> None:

@@ -112,9 +112,9 @@ class Worker:
         """Claims and carries out operations until SIGTERM, SIGINT or ``shut_down``, then drains and returns.
 
         The handlers may finish within the grace time, the rest is handed back, every report is delivered.
-        Another signal ends the process as ever. Where signals are caught by others, or in other threads than
-        the main one, ``signals`` is to be ``False``. Cancelling this ends the worker at once, its operations
-        left to the ends of their leases.
+        Another signal ends the process as ever. With ``signals=False``, and outside of the main thread,
+        signals are left alone. Cancelling this ends the worker at once, its operations left to the ends of
+        their leases.
 
         Raises ``ValueError`` for settings outside of what the protocol allows, ``DeniedError`` and other
         ``LongrunError`` when the server does not want the worker, ``UndeliveredError`` when the last reports
@@ -123,10 +123,10 @@ class Worker:
         self._options.operation_types = self.operation_types
         self._options.check()
         loop = asyncio.get_running_loop()
-        runtime = Runtime(self._options, dict(self._handlers), self._connect, self._stats)
         with self._lock:
             if self._runtime is not None:
                 raise RuntimeError("the worker runs already")
+            runtime = Runtime(self._options, dict(self._handlers), self._connect, self._stats)
             self._runtime = (loop, runtime)
             if self._shut_down:
                 runtime.shut_down()

@@ -23,6 +23,8 @@ from .outbox import BATCH_BYTES_MAX, REPORTS_MAX
 
 log = logging.getLogger("longrun")
 
+# Far enough to be never.
+LONG = 3600.0
 # A handler that reports progress in a tight loop shall not keep an exchange always on its way.
 NEWS_INTERVAL = 0.1
 # How long the thread may take to end.
@@ -110,7 +112,7 @@ class Heartbeat:
                     self._news_from = now + NEWS_INTERVAL
                     await self._send(transport, due)
                     continue
-                timer = self._loop.call_at(min(wake_at, now + 3600), self._wake.set)
+                timer = self._loop.call_later(min(max(wake_at - now, 0), LONG), self._wake.set)
                 await self._wake.wait()
                 timer.cancel()
 

@@ -33,6 +33,8 @@ from .stats import Stats
 
 log = logging.getLogger("longrun")
 
+# Far enough to be never.
+LONG = 3600.0
 # The protocol's bound on a claim.
 CLAIM_MAX = 1000
 # How often the loop steps back for handlers that are about to finish. A burst of short ones ends in far
@@ -118,7 +120,7 @@ class Runtime:
         at = self._attempts.next_look
         if self._drain is not None:
             at = min(at, self._drain.next_step(now))
-        timer = self._loop.call_at(at, self._wake.set) if at < now + 3600 else None
+        timer = self._loop.call_later(max(at - now, 0), self._wake.set) if at < now + LONG else None
         await self._wake.wait()
         if timer is not None:
             timer.cancel()

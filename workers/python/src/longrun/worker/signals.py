@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,8 +14,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def caught(loop: asyncio.AbstractEventLoop, shut_down: Callable[[], None], wanted: bool) -> Iterator[None]:
-    """Calls ``shut_down`` at the first signal; the second does what it did before."""
-    if not wanted:
+    """Calls ``shut_down`` at the first signal; the second does what it did before.
+
+    Python lets only the main thread catch signals, so a worker in another one leaves them alone.
+    """
+    if not wanted or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
