@@ -27,14 +27,6 @@ impl Language {
         }
     }
 
-    /// Whether its SDK is there.
-    pub fn is_on(self) -> bool {
-        match self {
-            Self::Rust | Self::TypeScript => true,
-            Self::Python => false,
-        }
-    }
-
     /// The scenario program, to be started; an error where the machine lacks what it needs.
     pub fn program(self) -> Result<Command, String> {
         match self {
