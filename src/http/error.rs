@@ -315,6 +315,7 @@ impl From<StoreError> for ApiError {
                 Self::new(Code::StoreUnavailable, "the store is busy; nothing was written").retry_after(1)
             }
             StoreError::Full => Self::new(Code::StorageFull, "there is no room for new work"),
+            StoreError::Damaged => Self::new(Code::InternalError, StoreError::Damaged.to_string()),
             StoreError::Failed(_) => Self::new(
                 Code::StoreUnavailable,
                 "the store failed; whether anything was written is not known",

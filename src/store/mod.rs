@@ -39,6 +39,9 @@ pub enum StoreError {
     /// Nothing was written: there is no room. Work that ends can go on once the reserve is released.
     #[error("the disk is full")]
     Full,
+    /// A row that this asks for holds what no version writes. Nothing was done; everything else goes on.
+    #[error("what is stored of this cannot be read")]
+    Damaged,
     /// What was written may or may not be durable. Nothing may be acknowledged any more; the process ends.
     #[error("the store failed and is not used any further: {0}")]
     Failed(String),
@@ -81,6 +84,7 @@ pub trait Reader: Send + Sync {
     async fn get(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, StoreError>;
 
     /// What the answer to a claim needs beside the operations: for each its input, if that is kept apart, and its checkpoint.
+    /// One of which that cannot be read is left out.
     async fn payloads(&self, operations: &[Seq]) -> Result<Vec<Payloads>, StoreError>;
 
     /// The attempts of an operation that ended badly, oldest first.

@@ -99,6 +99,8 @@ pub struct WorkingSet {
     pub first_seq: Seq,
     /// Every operation loaded, by number. Large inputs and results are not at hand.
     pub operations: HashMap<Seq, Arc<Operation>>,
+    /// Those named by id or key of which what is stored cannot be read: they are not among the loaded.
+    pub damaged: HashSet<Seq>,
     /// Those named by id.
     pub by_id: HashMap<(TenantId, OperationId), Seq>,
     /// Those that the named keys made.

@@ -136,7 +136,7 @@ fn outcome((id, outcome): (uuid::Uuid, ReportOutcome)) -> wire::Outcome {
             said.cancel_requested = cancel_requested;
         }
         ReportOutcome::Repeated => said.repeated = true,
-        ReportOutcome::Refused(_) | ReportOutcome::NotFound => {}
+        ReportOutcome::Refused(_) | ReportOutcome::NotFound | ReportOutcome::Unreadable => {}
     }
     said
 }

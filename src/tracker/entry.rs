@@ -191,6 +191,8 @@ pub enum ReportOutcome {
     Refused(Refusal),
     /// There is no such operation for this worker.
     NotFound,
+    /// What is stored of the operation cannot be read.
+    Unreadable,
 }
 
 impl ReportOutcome {
@@ -207,6 +209,7 @@ impl ReportOutcome {
                 Some((code, refusal.to_string()))
             }
             Self::NotFound => Some(("itemNotFound", Denied::NotFound.to_string())),
+            Self::Unreadable => Some(("internalError", StoreError::Damaged.to_string())),
         }
     }
 }

@@ -46,11 +46,15 @@ impl Handover {
             fetched.extend(payloads.into_iter().map(|payloads| (payloads.seq, payloads)));
         }
         let mut exchanged = self.arrived.take().unwrap_or_default();
-        let handed = std::mem::take(&mut exchanged.operations).into_iter().map(|claimed| {
+        // One of which something is kept apart and was not found cannot be read: the store has put it aside.
+        let handed = std::mem::take(&mut exchanged.operations).into_iter().filter_map(|claimed| {
             let apart = fetched.remove(&claimed.operation.seq);
+            if apart.is_none() && keeps_apart(&claimed) {
+                return None;
+            }
             let (input, checkpoint) = apart.map_or((None, None), |apart| (apart.input, apart.checkpoint));
             let inline = claimed.operation.spec.input.as_ref().and_then(Payload::inline).cloned();
-            Handed { claimed, input: inline.or(input), checkpoint }
+            Some(Handed { claimed, input: inline.or(input), checkpoint })
         });
         let handed = handed.collect();
         Ok((exchanged, handed))

@@ -133,9 +133,12 @@ impl Intake {
 
     /// Looks at the clock, and whether the loop had been away for so long that live workers could not be heard.
     fn pulse(&mut self) {
-        let now = self.reader.now();
-        self.late |= now.since(self.alive_at) > limits::TICK_LATE;
-        self.alive_at = now;
+        self.look_for_lateness();
+        self.alive_at = self.reader.now();
+    }
+
+    fn look_for_lateness(&mut self) {
+        self.late |= self.reader.now().since(self.alive_at) > limits::TICK_LATE;
     }
 
     fn chores(&self, entries: &[Entry]) -> Chores {
@@ -182,6 +185,9 @@ impl Intake {
                 Err(StoreError::Busy(_)) if tries < BUSY_TRIES => {
                     tries += 1;
                     std::thread::sleep(BUSY_PAUSE);
+                    // It has been waiting all the while, and what it waits for is an outage to its workers, too.
+                    self.look_for_lateness();
+                    chores.late = self.late;
                 }
                 Err(StoreError::Full) if chores.prune.is_some() => {
                     chores.prune = None;
@@ -199,6 +205,8 @@ impl Intake {
                     return Err(error);
                 }
                 Err(error) => {
+                    // What workers said in this turn was not heard.
+                    self.late = true;
                     self.store.release_reserve();
                     self.pruning.put_off(self.alive_at);
                     answer::deny(entries, &error.into());
@@ -273,7 +281,7 @@ impl Intake {
     /// After the commit: what is done by it, and what falls due next.
     fn settle(&mut self, finished: &Finished, chores: Chores) -> Result<(), StoreError> {
         let turn = &finished.turn;
-        self.late = false;
+        (self.late, self.alive_at) = (false, turn.now());
         self.shared.workers.settle(&turn.changes);
         self.shared.controlled.settle(&turn.changes);
         if let Some(prune) = &chores.prune {

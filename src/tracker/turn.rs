@@ -60,18 +60,24 @@ impl Turn {
         self.index.get(&seq).copied()
     }
 
-    fn named(&self, tenant: &TenantId, id: OperationId) -> Option<&Operation> {
-        self.set.by_id.get(&(tenant.clone(), id)).and_then(|seq| self.current(*seq))
+    fn named(&self, tenant: &TenantId, id: OperationId) -> Result<Option<&Operation>, Denied> {
+        self.readable(self.set.by_id.get(&(tenant.clone(), id)))
+    }
+
+    fn readable(&self, seq: Option<&Seq>) -> Result<Option<&Operation>, Denied> {
+        match seq {
+            Some(seq) if self.set.damaged.contains(seq) => Err(StoreError::Damaged.into()),
+            seq => Ok(seq.and_then(|seq| self.current(*seq))),
+        }
     }
 
     /// A new operation, unless its key or id shows it to be a repeat.
     pub fn submit(&mut self, submit: &Submit) -> Result<Submitted, Denied> {
         let spec = &submit.submission.spec;
         let tenant = &spec.lane.tenant;
-        let by_key = spec.key.as_ref().and_then(|key| {
-            self.set.by_key.get(&(tenant.clone(), key.clone())).and_then(|seq| self.current(*seq))
-        });
-        let by_id = submit.id_chosen.then(|| self.named(tenant, spec.id)).flatten();
+        let by_key = spec.key.as_ref().and_then(|key| self.set.by_key.get(&(tenant.clone(), key.clone())));
+        let by_key = self.readable(by_key)?;
+        let by_id = if submit.id_chosen { self.named(tenant, spec.id)? } else { None };
         let (existing, other_body) = match (by_key, by_id) {
             (Some(by_key), Some(by_id)) if by_key.seq != by_id.seq => return Err(Denied::KeyAndIdDiffer),
             (Some(existing), _) => (existing, Denied::KeyReused),
@@ -123,7 +129,7 @@ impl Turn {
 
     /// A command on one operation by its public name.
     pub fn order(&mut self, order: &Order) -> Result<Operation, Denied> {
-        let before = self.named(&order.tenant, order.id).ok_or(Denied::NotFound)?;
+        let before = self.named(&order.tenant, order.id)?.ok_or(Denied::NotFound)?;
         let seq = before.seq;
         let version = (seq, before.version);
         if order.expected.as_ref().is_some_and(|expected| !expected.contains(&version)) {
@@ -140,7 +146,8 @@ impl Turn {
 
     /// One report of a worker's call.
     pub fn report(&mut self, exchange: &Exchange, reported: &Reported) -> ReportOutcome {
-        let visible = self.named(&exchange.tenant, reported.id).filter(|operation| {
+        let Ok(named) = self.named(&exchange.tenant, reported.id) else { return ReportOutcome::Unreadable };
+        let visible = named.filter(|operation| {
             exchange.within.as_ref().is_none_or(|queues| queues.contains(&operation.spec.lane.queue))
         });
         let Some(seq) = visible.map(|operation| operation.seq) else {
@@ -162,7 +169,7 @@ impl Turn {
 
     /// What a claim took for somebody who is gone goes back.
     pub fn give_back(&mut self, tenant: &TenantId, id: OperationId, token: LeaseToken) {
-        if let Some(seq) = self.named(tenant, id).map(|operation| operation.seq) {
+        if let Ok(Some(seq)) = self.named(tenant, id).map(|named| named.map(|operation| operation.seq)) {
             // A refusal means that it has moved on by itself.
             let _ = self.apply(seq, &Command::Return { token }, &system());
         }

@@ -132,3 +132,41 @@ impl Workers {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(at: Timestamp, queue: &str) -> WorkerSeen {
+        let queues = Some(std::sync::Arc::from([crate::operation::Name::parse(queue).unwrap()]));
+        let worker = WorkerId::parse("w").unwrap();
+        WorkerSeen { tenant: TenantId::default(), worker, queues, operation_types: None, address: None, at }
+    }
+
+    /// Its row is written by a turn that becomes durable.
+    fn written(workers: &Workers, at: Timestamp, queue: &str) -> bool {
+        let row = workers.saw(seen(at, queue));
+        let written = row.is_some();
+        workers.settle(&Changes { workers: row.into_iter().collect(), ..Changes::default() });
+        written
+    }
+
+    #[test]
+    fn a_row_counts_as_written_only_once_its_turn_is_durable() {
+        let (workers, start) = (Workers::default(), Timestamp::MIN);
+        for _ in 0..3 {
+            assert!(workers.saw(seen(start, "a")).is_some(), "no turn with it went through");
+        }
+        assert!(written(&workers, start, "a"));
+        assert!(!written(&workers, start, "a"));
+        for _ in 0..2 {
+            assert!(workers.saw(seen(start, "b")).is_some(), "it asks for something else now");
+        }
+        assert!(written(&workers, start, "b"));
+        assert!(!written(&workers, start, "b"));
+        let later = start.plus(limits::WORKER_WRITTEN_EVERY);
+        assert!(workers.saw(seen(later, "b")).is_some());
+        assert!(written(&workers, later, "b"));
+        assert!(!written(&workers, later, "b"));
+    }
+}

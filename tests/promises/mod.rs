@@ -1,6 +1,7 @@
 //! What the server promises, a file a promise. What must run alone is in a module `alone`.
 
 mod clock;
+mod damaged;
 mod durable;
 mod followed;
 mod full_disk;
@@ -11,6 +12,7 @@ mod outage;
 mod overload;
 mod programs;
 mod read_your_writes;
+mod refusals;
 mod reports;
 mod retention;
 mod synced;

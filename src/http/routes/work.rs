@@ -57,7 +57,7 @@ struct OutcomeView {
 /// Why a report changed nothing.
 #[derive(Serialize, ToSchema)]
 struct OutcomeError {
-    /// `leaseLost`, `ended`, `invalidRequest` or `itemNotFound`.
+    /// `leaseLost`, `ended`, `invalidRequest`, `itemNotFound` or `internalError`.
     code: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,7 +179,7 @@ impl OutcomeView {
                 view.cancel_requested = cancel_requested.then_some(true);
             }
             ReportOutcome::Repeated => view.repeated = Some(true),
-            ReportOutcome::Refused(_) | ReportOutcome::NotFound => {}
+            ReportOutcome::Refused(_) | ReportOutcome::NotFound | ReportOutcome::Unreadable => {}
         }
         view
     }

@@ -1,6 +1,6 @@
 //! All that is kept, how a turn is loaded from it and how a commit changes it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::claim::Taking;
@@ -102,6 +102,7 @@ impl Kept {
             now,
             first_seq: Seq(self.last_seq + 1),
             operations: HashMap::new(),
+            damaged: HashSet::new(),
             by_id: touches.ids.iter().filter_map(named).collect(),
             by_key: touches.keys.iter().filter_map(keyed).collect(),
             by_claim: HashMap::new(),

@@ -3,14 +3,16 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
+use super::Resident;
 use super::columns::{Fields, Prepared};
+use super::damage::sound;
 use super::error::Result;
 use super::lanes::{LaneId, Lanes};
 use super::load::{self, Loading};
 use crate::limits;
-use crate::operation::{QueueName, Rank, Seq};
+use crate::operation::{QueueName, Rank, Seq, Timestamp};
 use crate::store::queue::{ByQueue, startable};
 use crate::store::turn::{Touches, Want};
 
@@ -31,6 +33,8 @@ struct Scan {
     keys: VecDeque<Rank>,
     /// The last one read: what follows comes after it.
     after: Rank,
+    /// The head was read.
+    began: bool,
     /// Nothing follows.
     ended: bool,
     reads: u32,
@@ -40,7 +44,7 @@ impl Scan {
     /// From that rank on, itself included.
     fn from(bound: Rank) -> Self {
         let after = Rank { seq: Seq(bound.seq.0 - 1), ..bound };
-        Self { keys: VecDeque::new(), after, ended: false, reads: 0 }
+        Self { keys: VecDeque::new(), after, began: false, ended: false, reads: 0 }
     }
 
     /// What its next operation cannot be before; none when there is none.
@@ -56,7 +60,7 @@ impl Heads {
     fn take(
         &mut self,
         connection: &Connection,
-        lanes: &mut Lanes,
+        resident: &mut Resident,
         asked: &[(Rank, LaneId)],
         limit: usize,
     ) -> Result<Vec<Rank>> {
@@ -78,7 +82,7 @@ impl Heads {
             } else {
                 let missing = limit - taken.len();
                 let chunk = share.saturating_mul(1 << scan.reads.min(10)).min(missing);
-                read(connection, lanes, id, scan, chunk)?;
+                read(connection, resident, id, scan, chunk)?;
             }
             if let Some(next) = scan.next() {
                 heap.push(Reverse((next, id)));
@@ -88,27 +92,50 @@ impl Heads {
     }
 }
 
-fn read(connection: &Connection, lanes: &mut Lanes, id: LaneId, scan: &mut Scan, chunk: usize) -> Result<()> {
+/// What was put aside is passed over for good: the head that the lane remembers is the first that may be taken.
+fn read(
+    connection: &Connection,
+    resident: &mut Resident,
+    id: LaneId,
+    scan: &mut Scan,
+    chunk: usize,
+) -> Result<()> {
     load::open(connection)?;
     let mut statement = Prepared::of(connection, NEXT)?;
     let limit = i64::try_from(chunk).unwrap_or(i64::MAX);
     let mut bound = statement.row();
     bound.put(id)?.put(scan.after.urgency)?.time(scan.after.ready_at)?.put(scan.after.seq.0)?.put(limit)?;
     let mut rows = statement.found();
+    let mut seen = 0;
     while let Some(row) = rows.next()? {
-        let mut fields = Fields::of(row);
-        let rank = Rank { urgency: fields.small()?, ready_at: fields.time()?, seq: Seq(fields.int()?) };
-        scan.keys.push_back(rank);
+        seen += 1;
+        let seq = Seq(row.get(2)?);
+        let Some(rank) = sound(resident.damage.heard_of("operation", seq, rank(row, seq)))? else {
+            // Its urgency is beyond all that there are, and so is that of whatever comes after it.
+            scan.ended = true;
+            break;
+        };
+        if !resident.aside.contains(&seq) {
+            scan.keys.push_back(rank);
+        }
         scan.after = rank;
     }
-    scan.ended = scan.keys.len() < chunk;
-    if scan.reads == 0 {
-        lanes.found(id, scan.keys.front().copied());
+    scan.ended |= seen < chunk;
+    if !scan.began {
+        resident.lanes.found(id, scan.next());
+        scan.began = !scan.keys.is_empty();
     }
     scan.reads += 1;
     #[cfg(test)]
-    lanes.looked(scan.keys.len());
+    resident.lanes.looked(seen);
     Ok(())
+}
+
+/// One without a start is damaged, but its place is known: the row itself will tell.
+fn rank(row: &Row<'_>, seq: Seq) -> Result<Rank> {
+    let mut fields = Fields::of(row);
+    let urgency = fields.small()?;
+    Ok(Rank { urgency, ready_at: fields.maybe_time()?.unwrap_or(Timestamp::MIN), seq })
 }
 
 /// Lanes, each with what its head cannot be before, and how much may be taken of all of them together.
@@ -165,13 +192,12 @@ impl Loading<'_> {
             let full = ready.len() + limit;
             while ready.len() < full {
                 let missing = full - ready.len();
-                let taken = heads.take(self.connection, &mut self.resident.lanes, asked, missing)?;
+                let taken = heads.take(self.connection, self.resident, asked, missing)?;
                 if taken.is_empty() {
                     break;
                 }
-                let seqs: Vec<Seq> = taken.iter().map(|rank| rank.seq).collect();
-                self.numbered(&seqs)?;
-                for rank in taken {
+                self.numbered(taken.iter().map(|rank| rank.seq).collect())?;
+                for rank in taken.into_iter().filter(|rank| !self.set.damaged.contains(&rank.seq)) {
                     if self.passes_over(rank.seq) { self.expired.push(rank.seq) } else { ready.push(rank) }
                 }
             }

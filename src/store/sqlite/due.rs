@@ -1,15 +1,17 @@
 //! What time itself acts on: rows with a `wake_at`, and leases.
 
+use std::collections::HashSet;
+
 use rusqlite::Connection;
 
+use super::Resident;
 use super::error::Result;
 use super::load::{self, Loading};
 use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::turn::Touched;
 
-const FIRST: &str = "SELECT wake_at FROM operation WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
-const DUE: &str = "SELECT seq FROM operation WHERE wake_at IS NOT NULL AND wake_at <= ?1 \
-     ORDER BY wake_at LIMIT ?2";
+const FIRST: &str = "SELECT seq, wake_at FROM operation WHERE wake_at IS NOT NULL ORDER BY wake_at";
+const DUE: &str = "SELECT seq FROM operation WHERE wake_at IS NOT NULL AND wake_at <= ?1 ORDER BY wake_at";
 
 /// The earliest `wake_at` of all rows, as far as it is known without looking.
 #[derive(Clone, Copy, Default)]
@@ -20,16 +22,24 @@ pub(super) enum Wake {
 }
 
 impl Wake {
-    /// Looks, unless it is known.
-    pub(super) fn first(&mut self, connection: &Connection) -> Result<Option<Timestamp>> {
+    /// Looks, unless it is known; past what was put aside.
+    pub(super) fn first(
+        &mut self,
+        connection: &Connection,
+        aside: &HashSet<Seq>,
+    ) -> Result<Option<Timestamp>> {
         if let Self::Known(first) = self {
             return Ok(*first);
         }
         let mut statement = connection.prepare_cached(FIRST)?;
-        let first = match statement.query([])?.next()? {
-            Some(row) => Some(Timestamp::from_ticks(row.get(0)?)),
-            None => None,
-        };
+        let mut rows = statement.query([])?;
+        let mut first = None;
+        while let Some(row) = rows.next()? {
+            if !aside.contains(&Seq(row.get(0)?)) {
+                first = Some(Timestamp::from_ticks(row.get(1)?));
+                break;
+            }
+        }
         *self = Self::Known(first);
         Ok(first)
     }
@@ -57,18 +67,21 @@ impl Loading<'_> {
     pub(super) fn due(&mut self, limit: usize) -> Result<()> {
         let now = self.set.now;
         let mut due: Vec<Seq> = self.resident.leases.due(now, limit).collect();
-        let left = limit - due.len();
-        if left > 0 && self.resident.wake.first(self.connection)?.is_some_and(|first| first <= now) {
+        let Resident { wake, aside, .. } = &mut *self.resident;
+        if due.len() < limit && wake.first(self.connection, aside)?.is_some_and(|first| first <= now) {
             load::open(self.connection)?;
             let mut statement = self.connection.prepare_cached(DUE)?;
-            let bound = (now.ticks(), i64::try_from(left).unwrap_or(i64::MAX));
-            let mut rows = statement.query(bound)?;
-            while let Some(row) = rows.next()? {
-                due.push(Seq(row.get(0)?));
+            let mut rows = statement.query([now.ticks()])?;
+            while due.len() < limit
+                && let Some(row) = rows.next()?
+            {
+                let seq = Seq(row.get(0)?);
+                if !aside.contains(&seq) {
+                    due.push(seq);
+                }
             }
         }
-        self.numbered(&due)?;
-        self.set.due = due;
+        self.set.due = self.numbered(due)?;
         Ok(())
     }
 }

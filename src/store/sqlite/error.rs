@@ -66,11 +66,11 @@ pub enum OpenError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     #[error(transparent)]
     File(#[from] std::io::Error),
     /// A row holds what no version writes.
-    #[error("the file is damaged: {0}")]
+    #[error("{0}")]
     Damaged(&'static str),
     /// A guarded write met another version than was loaded, which one writer cannot bring about.
     #[error("operation {0} is not as it was loaded, though there is one writer only")]
@@ -79,6 +79,18 @@ pub(super) enum Fault {
 
 /// What every function of this module that reads or writes gives.
 pub(super) type Result<T> = std::result::Result<T, Fault>;
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..) => Self::Damaged("a column holds a value of another type"),
+            error => Self::Sqlite(error),
+        }
+    }
+}
 
 impl From<rusqlite::types::FromSqlError> for Fault {
     fn from(_: rusqlite::types::FromSqlError) -> Self {
@@ -118,6 +130,8 @@ impl From<Fault> for StoreError {
             Self::Busy(fault.to_string())
         } else if fault.is_full() {
             Self::Full
+        } else if let Fault::Damaged(_) = fault {
+            Self::Damaged
         } else {
             Self::Failed(fault.to_string())
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::columns::Fields;
+use super::damage::{Damage, sound};
 use super::error::{Fault, Result};
 use super::lanes::LaneId;
 use super::registry::Meta;
@@ -55,9 +56,11 @@ pub(super) fn chain(connection: &Connection, last: i64, after: i64) -> Result<Op
     Ok(Some(cursors))
 }
 
-/// Reads at most `rows` events after a cursor, and keeps those of the lanes that `mine` gives, at most `limit`.
+/// Reads at most `rows` events after a cursor, and keeps those of the lanes that `mine` gives, at most `limit`. One that
+/// is damaged is left out: a stream that ended there would end there again.
 pub(super) fn chunk(
     connection: &Connection,
+    damage: &Damage,
     after: i64,
     rows: usize,
     limit: usize,
@@ -73,7 +76,8 @@ pub(super) fn chunk(
         let (cursor, lane, seq): (i64, LaneId, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         chunk.upto = cursor;
         if let Some(lane) = mine(lane, Seq(seq))? {
-            let event = read(connection, row, lane, &mut specs)?;
+            let event = damage.heard("event", cursor, read(connection, row, lane, &mut specs));
+            let Some(event) = sound(event)? else { continue };
             result_bytes += event.operation.result().map_or(0, Payload::bytes);
             chunk.events.push(event);
         }

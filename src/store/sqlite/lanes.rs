@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::columns::{Fields, Prepared};
+use super::damage::{Damage, sound};
 use super::error::{Fault, Result};
 use super::text::{name, tenant};
 use crate::operation::{Lane, Rank, Seq, TenantId, Timestamp};
@@ -48,14 +49,17 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// Reads them all: they are bounded by the limits. What is in them is not looked at.
-    pub(super) fn load(connection: &Connection) -> Result<Self> {
+    pub(super) fn load(connection: &Connection, damage: &Damage) -> Result<Self> {
         let mut lanes = Self::default();
         let mut statement = connection.prepare(ALL)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let mut fields = Fields::of(row);
             let id = fields.int()?;
-            lanes.keep(id, Arc::new(read(&mut fields)?), Some(UNKNOWN));
+            lanes.last = id;
+            if let Some(lane) = sound(damage.heard("lane", id, read(&mut fields)))? {
+                lanes.keep(id, Arc::new(lane), Some(UNKNOWN));
+            }
         }
         Ok(lanes)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row};
 
 use super::columns::{Binder, Fields, Prepared};
+use super::damage::{Damage, sound};
 use super::error::{Fault, Result};
 use super::lanes::{LaneId, Lanes};
 use super::row;
@@ -68,15 +69,17 @@ impl Leases {
     }
 
     /// Reads them all.
-    pub(super) fn load(connection: &Connection, lanes: &Lanes) -> Result<Self> {
+    pub(super) fn load(connection: &Connection, lanes: &Lanes, damage: &Damage) -> Result<Self> {
         let mut leases = Self::default();
         let mut statement = connection.prepare(ALL)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let mut fields = Fields::of(row);
             let seq = Seq(fields.int()?);
-            let lane = lanes.get(fields.int()?)?;
-            leases.insert(seq, lane, read(&mut fields)?);
+            let held = |fields: &mut Fields<'_>| Ok((lanes.get(fields.int()?)?, read(fields)?));
+            if let Some((lane, lease)) = sound(damage.heard_of("lease", seq, held(&mut fields)))? {
+                leases.insert(seq, lane, lease);
+            }
         }
         Ok(leases)
     }
@@ -204,6 +207,11 @@ impl Leases {
         held.lease = lease;
     }
 
+    /// Its operation is put aside: its end is nobody's business any more.
+    pub(super) fn forget(&mut self, seq: Seq) {
+        self.remove(seq);
+    }
+
     fn remove(&mut self, seq: Seq) {
         let Some(Held { lane, lease }) = self.held.remove(&seq) else { return };
         self.due.remove(&(lease.due(), seq));
@@ -292,13 +300,17 @@ pub(super) fn of_tenant(
     let mut held = Vec::new();
     while let Some(row) = rows.next()? {
         let mut fields = Fields::of(row);
-        held.push(store::Held {
-            worker: tag(fields.text()?)?,
-            id: row::id(&mut fields)?,
-            lane: lane(fields.int()?)?,
-            token: LeaseToken(fields.int()?),
-            until: fields.time()?,
-        });
+        let mut one = || {
+            Ok(store::Held {
+                worker: tag(fields.text()?)?,
+                id: row::id(&mut fields)?,
+                lane: lane(fields.int()?)?,
+                token: LeaseToken(fields.int()?),
+                until: fields.time()?,
+            })
+        };
+        // The start has told of one that is damaged.
+        held.extend(sound(one())?);
     }
     Ok(held)
 }

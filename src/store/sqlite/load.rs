@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
-use rusqlite::{Connection, Row, Statement};
+use rusqlite::{Connection, Statement};
 
 use super::Resident;
 use super::columns::Fields;
+use super::damage::sound;
 use super::error::Result;
 use super::row;
 use crate::operation::{Operation, Seq, Timestamp};
@@ -44,6 +45,7 @@ impl<'a> Loading<'a> {
             now,
             first_seq: Seq(resident.next_seq),
             operations: HashMap::new(),
+            damaged: HashSet::new(),
             by_id: HashMap::new(),
             by_key: HashMap::new(),
             by_claim: HashMap::new(),
@@ -113,9 +115,8 @@ impl<'a> Loading<'a> {
 
     fn claimed(&mut self, touches: &Touches) -> Result<()> {
         for claim in &touches.claims {
-            let held = self.resident.leases.under(claim);
+            let held = self.numbered(self.resident.leases.under(claim))?;
             if !held.is_empty() {
-                self.numbered(&held)?;
                 self.set.by_claim.insert(claim.clone(), held);
             }
         }
@@ -130,34 +131,45 @@ impl<'a> Loading<'a> {
         }
     }
 
-    /// Loads those not loaded yet.
-    pub(super) fn numbered(&mut self, operations: &[Seq]) -> Result<()> {
+    /// Loads those not loaded yet, and leaves out what cannot be read.
+    pub(super) fn numbered(&mut self, mut operations: Vec<Seq>) -> Result<Vec<Seq>> {
         if operations.is_empty() {
-            return Ok(());
+            return Ok(operations);
         }
         open(self.connection)?;
         let mut statement = self.connection.prepare_cached(&BY_SEQ)?;
-        for seq in operations {
+        for seq in &operations {
             if !self.set.operations.contains_key(seq) {
                 self.fetch(&mut statement, [seq.0])?;
             }
         }
-        Ok(())
+        if !self.set.damaged.is_empty() {
+            operations.retain(|seq| !self.set.damaged.contains(seq));
+        }
+        Ok(operations)
     }
 
     fn fetch(&mut self, statement: &mut Statement<'_>, bound: impl rusqlite::Params) -> Result<Option<Seq>> {
         let mut rows = statement.query(bound)?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        let (seq, operation) = decode(row, self.resident)?;
-        self.set.operations.entry(seq).or_insert_with(|| Arc::new(operation));
+        let mut fields = Fields::of(row);
+        let seq = Seq(fields.int()?);
+        let read = self.resident.damage.heard_of("operation", seq, decode(&mut fields, seq, self.resident));
+        match sound(read)?.filter(|_| !self.resident.aside.contains(&seq)) {
+            Some(operation) => {
+                self.set.operations.entry(seq).or_insert_with(|| Arc::new(operation));
+            }
+            None => {
+                self.resident.put_aside();
+                self.set.damaged.insert(seq);
+            }
+        }
         Ok(Some(seq))
     }
 }
 
-fn decode(row: &Row<'_>, resident: &Resident) -> Result<(Seq, Operation)> {
-    let mut fields = Fields::of(row);
-    let seq = Seq(fields.int()?);
+/// The parts of a row after its number.
+fn decode(fields: &mut Fields<'_>, seq: Seq, resident: &Resident) -> Result<Operation> {
     let lane = resident.lanes.get(fields.int()?)?;
-    let operation = row::operation(&mut fields, seq, lane, || resident.leases.get(seq))?;
-    Ok((seq, operation))
+    row::operation(fields, seq, lane, || resident.leases.get(seq))
 }

@@ -4,7 +4,7 @@
 //! by id, key, claim), `due` (what time acts on), `queues` (paused or limited), `claim` (the heads of lanes), then `save`,
 //! which writes each changed row once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half;
 //! `list` decides how it finds what a list asks for, `scan` looks.
-//! `row`, `columns`, `text` and `codes` stand between the file and operations, `wal` keeps the log short, `space` watches the disk.
+//! `row`, `columns`, `text` and `codes` stand between the file and operations, `damage` knows the rows that are none, `wal` keeps the log short, `space` watches the disk.
 //!
 //! Kept in memory are things bounded by limits or by running work: the lanes, the leases, what is
 //! set for queues, a few numbers. They change only
@@ -14,6 +14,7 @@ mod claim;
 mod codes;
 mod columns;
 mod counts;
+mod damage;
 mod due;
 mod error;
 mod events;
@@ -39,6 +40,7 @@ mod tests;
 mod text;
 mod wal;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +51,7 @@ pub use error::OpenError;
 pub use open::{Options, is_there, open};
 pub use reader::SqliteReader;
 
-use crate::operation::Timestamp;
+use crate::operation::{Seq, Timestamp};
 use crate::store::clock::Clock;
 use crate::store::turn::{Changes, Touches, WorkingSet};
 use crate::store::{Store, StoreError};
@@ -78,6 +80,9 @@ struct Resident {
     leases: leases::Leases,
     queues: queues::Queues,
     wake: due::Wake,
+    damage: Arc<damage::Damage>,
+    /// Operations that cannot be read.
+    aside: HashSet<Seq>,
     next_seq: i64,
     next_cursor: i64,
     /// Events up to it may be pruned.
@@ -102,6 +107,15 @@ impl Resident {
         self.next_seq = next_seq(self.next_seq, changes);
         self.next_cursor = next_cursor(self.next_cursor, changes);
         self.pruned_upto = changes.events_pruned.unwrap_or(self.pruned_upto);
+    }
+
+    /// Leaves alone from now on what was found damaged, by either half.
+    fn put_aside(&mut self) {
+        for seq in self.damage.fresh() {
+            self.leases.forget(seq);
+            self.wake = due::Wake::default();
+            self.aside.insert(seq);
+        }
     }
 
     /// The turn was rolled back.
@@ -157,7 +171,11 @@ impl SqliteStore {
     /// What a failed turn means for its caller, and for all later ones.
     fn failed(&mut self, fault: Fault) -> StoreError {
         self.roll_back();
-        let error = StoreError::from(fault);
+        let error = match fault {
+            // A row is put aside where it is read; beyond that a writer that finds damage cannot go on.
+            Fault::Damaged(what) => StoreError::Failed(what.to_owned()),
+            fault => fault.into(),
+        };
         if let StoreError::Failed(why) = &error {
             self.health.fail(why);
         }
@@ -171,6 +189,7 @@ impl Store for SqliteStore {
         self.roll_back();
         self.log.shorten(&self.writer, &self.health);
         self.health.check()?;
+        self.resident.put_aside();
         let loading = load::Loading::new(&self.writer, &mut self.resident, self.clock.now());
         loading.all(touches).map_err(|fault| self.failed(fault))
     }
@@ -190,7 +209,8 @@ impl Store for SqliteStore {
 
     fn next_due(&mut self) -> std::result::Result<Option<Timestamp>, StoreError> {
         self.health.check()?;
-        let wake = self.resident.wake.first(&self.writer).map_err(|fault| self.failed(fault))?;
+        let Resident { wake, aside, .. } = &mut self.resident;
+        let wake = wake.first(&self.writer, aside).map_err(|fault| self.failed(fault))?;
         let lease = self.resident.leases.first_due();
         Ok(wake.into_iter().chain(lease).min())
     }

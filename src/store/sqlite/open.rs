@@ -1,5 +1,6 @@
 //! From a directory to a store that may be read: held, recovered, copied back, brought to the latest schema.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, OpenFlags};
 
+use super::damage::Damage;
 use super::error::{Fault, Health, OpenError, Result};
 use super::lanes::Lanes;
 use super::leases::Leases;
@@ -85,7 +87,8 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
     let health = Arc::new(Health::default());
     let copier = connection(&file, OpenFlags::default(), OTHER_CACHE_KIB).map_err(refuse)?;
     let log = Log::watch(&mut writer, copier, health.clone()).map_err(refuse)?;
-    let reader = SqliteReader::open(file.clone(), clock.clone(), epoch).map_err(refuse)?;
+    let reader =
+        SqliteReader::open(file.clone(), clock.clone(), epoch, resident.damage.clone()).map_err(refuse)?;
     sync(&directory).map_err(|error| refuse(error.into()))?;
     let store = SqliteStore { log, writer, resident, clock, space, health, epoch, _lock: lock };
     Ok((store, Arc::new(reader)))
@@ -226,16 +229,19 @@ fn resume(writer: &mut Connection, time: Arc<dyn TimeSource>) -> Result<(Residen
     let now = clock.now();
     Meta::ClockMark.set(&transaction, now.ticks())?;
     Leases::resume(&transaction, now)?;
+    let damage = Arc::new(Damage::default());
     let after = |highest: Option<i64>| highest.map_or(1, |highest| highest + 1);
     let seq = after(highest(&transaction, "SELECT max(seq) FROM operation")?);
     let cursor = after(highest(&transaction, "SELECT max(cursor) FROM event")?);
-    let lanes = Lanes::load(&transaction)?;
-    let mut leases = Leases::load(&transaction, &lanes)?;
+    let lanes = Lanes::load(&transaction, &damage)?;
+    let mut leases = Leases::load(&transaction, &lanes, &damage)?;
     let resident = Resident {
         queues: Queues::load(&transaction, &mut leases)?,
         lanes,
         leases,
         wake: due::Wake::default(),
+        aside: HashSet::new(),
+        damage,
         next_seq: Meta::NextSeq.get(&transaction)?.unwrap_or(1).max(seq),
         next_cursor: Meta::NextCursor.get(&transaction)?.unwrap_or(1).max(cursor),
         pruned_upto: Meta::PrunedUpto.get(&transaction)?.unwrap_or(0),

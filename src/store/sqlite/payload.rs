@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::error::Result;
+use super::error::{Fault, Result};
 use super::text;
 use crate::limits;
 use crate::operation::{Json, Payload, Seq, State};
@@ -11,6 +11,7 @@ use crate::store::turn::Touched;
 
 const ADD: &str = "INSERT INTO payload (slot, json) VALUES (?1, ?2)";
 const GET: &str = "SELECT json FROM payload WHERE slot = ?1";
+const IS_APART: &str = "SELECT 1 FROM operation WHERE seq = ?1 AND input_bytes IS NOT NULL";
 const RESULT: &str = "SELECT result FROM operation WHERE seq = ?1";
 const FORGET: &str = "DELETE FROM payload WHERE slot IN (?1 * 2, ?1 * 2 + 1)";
 const PUT_CHECKPOINT: &str = "INSERT INTO checkpoint (seq, json) VALUES (?1, ?2) \
@@ -99,14 +100,14 @@ pub(super) fn result_of(connection: &Connection, seq: Seq) -> Result<Option<Json
     }
 }
 
-/// What the answer to a claim needs.
-pub(super) fn payloads(connection: &Connection, operations: &[Seq]) -> Result<Vec<Payloads>> {
-    let of = |seq: &Seq| {
-        let input = input(connection, *seq)?;
-        let checkpoint = get(connection, GET_CHECKPOINT, seq.0)?;
-        Ok(Payloads { seq: *seq, input, checkpoint })
-    };
-    operations.iter().map(of).collect()
+/// What the answer to a claim needs of an operation.
+pub(super) fn payloads(connection: &Connection, seq: Seq) -> Result<Payloads> {
+    let input = input(connection, seq)?;
+    if input.is_none() && connection.prepare_cached(IS_APART)?.exists([seq.0])? {
+        return Err(Fault::Damaged("its input is not there"));
+    }
+    let checkpoint = get(connection, GET_CHECKPOINT, seq.0)?;
+    Ok(Payloads { seq, input, checkpoint })
 }
 
 fn get(connection: &Connection, sql: &str, key: i64) -> Result<Option<Json>> {

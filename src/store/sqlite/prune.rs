@@ -10,26 +10,24 @@ use super::load::{self, Loading};
 use crate::operation::{Seq, Timestamp};
 use crate::store::turn::Prune;
 
-const ENDED: &str =
-    "SELECT seq, finished FROM operation WHERE finished IS NOT NULL ORDER BY finished LIMIT ?1";
-const EVENTS: &str = "SELECT cursor, at FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2";
+const ENDED: &str = "SELECT seq, finished FROM operation WHERE finished IS NOT NULL ORDER BY finished";
+const EVENTS: &str = "SELECT cursor, at FROM event WHERE cursor > ?1 ORDER BY cursor";
 
 impl Loading<'_> {
     /// Loads the operations of one step, and finds how far its events go, and what stays.
     pub(super) fn stale(&mut self, prune: &Prune) -> Result<()> {
         load::open(self.connection)?;
         let mut ended = self.connection.prepare_cached(ENDED)?;
-        let rows = ended.query([limit(prune.operations)])?;
-        let (stale, oldest) = older(rows, prune.operations, prune.ended_before)?;
-        let stale: Vec<Seq> = stale.into_iter().map(Seq).collect();
-        self.numbered(&stale)?;
-        self.set.stale = stale;
+        let rows = ended.query([])?;
+        let aside = |seq| self.resident.aside.contains(&Seq(seq));
+        let (stale, oldest) = older(rows, aside, prune.operations, prune.ended_before)?;
+        self.set.stale = self.numbered(stale.into_iter().map(Seq).collect())?;
         self.set.oldest.ended = oldest;
 
         // Cursors and times grow together, since the clock never steps back.
         let mut events = self.connection.prepare_cached(EVENTS)?;
-        let rows = events.query((self.resident.pruned_upto, limit(prune.events)))?;
-        let (stale, oldest) = older(rows, prune.events, prune.events_before)?;
+        let rows = events.query([self.resident.pruned_upto])?;
+        let (stale, oldest) = older(rows, |_| false, prune.events, prune.events_before)?;
         self.set.stale_events = stale.last().copied();
         self.set.oldest.happened = oldest;
         Ok(())
@@ -37,19 +35,22 @@ impl Loading<'_> {
 }
 
 /// The first rows that are older than that moment, at most so many, and the moment of the next one.
-fn older(mut rows: Rows<'_>, most: usize, before: Timestamp) -> Result<(Vec<i64>, Option<Timestamp>)> {
+fn older(
+    mut rows: Rows<'_>,
+    passes_over: impl Fn(i64) -> bool,
+    most: usize,
+    before: Timestamp,
+) -> Result<(Vec<i64>, Option<Timestamp>)> {
     let mut stale = Vec::new();
     while let Some(row) = rows.next()? {
-        let at = Timestamp::from_ticks(row.get(1)?);
+        let (key, at) = (row.get(0)?, Timestamp::from_ticks(row.get(1)?));
+        if passes_over(key) {
+            continue;
+        }
         if at >= before || stale.len() == most {
             return Ok((stale, Some(at)));
         }
-        stale.push(row.get(0)?);
+        stale.push(key);
     }
     Ok((stale, None))
-}
-
-/// One row more than go: it tells when the next will.
-fn limit(rows: usize) -> i64 {
-    i64::try_from(rows.saturating_add(1)).unwrap_or(i64::MAX)
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, Transaction};
 use tokio::sync::Semaphore;
 
 use super::columns::Fields;
+use super::damage::{Damage, sound};
 use super::error::{Fault, Result};
 use super::lanes::{self, LaneId};
 use super::{counts, history, leases, open, payload, registry, row};
@@ -59,10 +60,11 @@ pub(super) struct Inner {
     scans: Semaphore,
     /// Lanes seen so far. What a committed row names never changes, so each is read once.
     lanes: RwLock<HashMap<LaneId, Arc<Lane>>>,
+    pub(super) damage: Arc<Damage>,
 }
 
 impl SqliteReader {
-    pub(super) fn open(file: PathBuf, clock: Arc<Clock>, epoch: u32) -> Result<Self> {
+    pub(super) fn open(file: PathBuf, clock: Arc<Clock>, epoch: u32, damage: Arc<Damage>) -> Result<Self> {
         let idle = (0..CONNECTIONS).map(|_| open::reading(&file)).collect::<Result<Vec<_>>>()?;
         let inner = Inner {
             file,
@@ -70,6 +72,7 @@ impl SqliteReader {
             turns: Arc::new(Semaphore::new(CONNECTIONS)),
             scans: Semaphore::new(SCANS),
             lanes: RwLock::default(),
+            damage,
         };
         Ok(Self { inner: Arc::new(inner), clock, epoch })
     }
@@ -126,7 +129,7 @@ impl Inner {
         let mut statement = connection.prepare_cached(LANE)?;
         let mut rows = statement.query([id])?;
         let row = rows.next()?.ok_or(Fault::Damaged("a row is of no known lane"))?;
-        let lane = Arc::new(lanes::read(&mut Fields::of(row))?);
+        let lane = Arc::new(self.damage.heard("lane", id, lanes::read(&mut Fields::of(row)))?);
         self.lanes.write().unwrap_or_else(PoisonError::into_inner).insert(id, lane.clone());
         Ok(lane)
     }
@@ -153,15 +156,21 @@ impl Inner {
     fn whole(&self, connection: &Connection, row: &Row<'_>) -> Result<Operation> {
         let mut fields = Fields::of(row);
         let seq = Seq(fields.int()?);
+        self.damage.heard_of("operation", seq, self.decode(connection, &mut fields, seq))
+    }
+
+    /// The parts of a row after its number, and what is kept apart from it.
+    fn decode(&self, connection: &Connection, fields: &mut Fields<'_>, seq: Seq) -> Result<Operation> {
         let lane = self.lane(connection, fields.int()?)?;
-        let mut operation = row::operation(&mut fields, seq, lane, || leases::of(connection, seq))?;
+        let mut operation = row::operation(fields, seq, lane, || leases::of(connection, seq))?;
         if let Some(Payload::Stored { .. }) = operation.spec.input {
-            let input = payload::input(connection, seq)?.map(Payload::Inline);
+            let input = payload::input(connection, seq)?.ok_or(Fault::Damaged("its input is not there"))?;
             // Just made, so it is not copied.
-            Arc::make_mut(&mut operation.spec).input = input;
+            Arc::make_mut(&mut operation.spec).input = Some(Payload::Inline(input));
         }
         if let State::Completed { result: result @ Some(Payload::Stored { .. }), .. } = &mut operation.state {
-            *result = payload::result(connection, seq)?.map(Payload::Inline);
+            let kept = payload::result(connection, seq)?.ok_or(Fault::Damaged("its result is not there"))?;
+            *result = Some(Payload::Inline(kept));
         }
         Ok(operation)
     }
@@ -170,8 +179,9 @@ impl Inner {
     fn events(&self, moment: &Connection, of: &Whose, after: i64, limit: usize) -> Result<Events> {
         match of {
             Whose::Tenant(tenant) => {
-                let mut mine = |id, _| Ok(Some(self.lane(moment, id)?).filter(|lane| lane.tenant == *tenant));
-                history::chunk(moment, after, EVENT_ROWS, limit, &mut mine)
+                let mut mine =
+                    |id, _| Ok(sound(self.lane(moment, id))?.filter(|lane| lane.tenant == *tenant));
+                history::chunk(moment, &self.damage, after, EVENT_ROWS, limit, &mut mine)
             }
             Whose::Operation(tenant, id) => {
                 let Some(operation) = self.operation(moment, tenant, *id)? else {
@@ -180,11 +190,13 @@ impl Inner {
                 let lane = &operation.spec.lane;
                 let mut mine = |_, seq| Ok((seq == operation.seq).then(|| lane.clone()));
                 let Some(cursors) = history::chain(moment, operation.cursor, after)? else {
-                    return history::chunk(moment, after, EVENT_ROWS, limit, &mut mine);
+                    return history::chunk(moment, &self.damage, after, EVENT_ROWS, limit, &mut mine);
                 };
                 let mut chunk = Events { events: Vec::new(), upto: after };
                 for cursor in cursors.into_iter().take(limit) {
-                    chunk.events.extend(history::chunk(moment, cursor - 1, 1, 1, &mut mine)?.events);
+                    chunk
+                        .events
+                        .extend(history::chunk(moment, &self.damage, cursor - 1, 1, 1, &mut mine)?.events);
                     chunk.upto = cursor;
                 }
                 Ok(chunk)
@@ -214,11 +226,20 @@ impl Reader for SqliteReader {
 
     async fn payloads(&self, operations: &[Seq]) -> std::result::Result<Vec<Payloads>, StoreError> {
         let operations = operations.to_vec();
-        self.snapshot(move |_, connection| payload::payloads(connection, &operations)).await
+        let all = move |inner: &Inner, connection: &Connection| {
+            let one = |seq: &Seq| {
+                sound(inner.damage.heard_of("payload", *seq, payload::payloads(connection, *seq)))
+            };
+            operations.iter().filter_map(|seq| one(seq).transpose()).collect()
+        };
+        self.snapshot(all).await
     }
 
     async fn attempts(&self, operation: Seq) -> std::result::Result<Vec<Attempt>, StoreError> {
-        self.snapshot(move |_, connection| registry::attempts(connection, operation)).await
+        let read = move |inner: &Inner, connection: &Connection| {
+            inner.damage.heard("attempt", operation.0, registry::attempts(connection, operation))
+        };
+        self.snapshot(read).await
     }
 
     async fn history(&self) -> std::result::Result<History, StoreError> {
@@ -253,6 +274,6 @@ impl Reader for SqliteReader {
     }
 
     async fn registry(&self, _: AllTenants) -> std::result::Result<Registry, StoreError> {
-        self.snapshot(|_, connection| registry::all(connection)).await
+        self.snapshot(|inner, connection| registry::all(connection, &inner.damage)).await
     }
 }

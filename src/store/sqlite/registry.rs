@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{Fields, Prepared};
+use super::damage::{Damage, sound};
 use super::error::{Fault, Result};
 use super::{codes, queues, text};
 use crate::limits;
@@ -140,30 +141,34 @@ pub(super) fn attempts(connection: &Connection, seq: Seq) -> Result<Vec<Attempt>
 }
 
 /// What is kept beside operations.
-pub(super) fn all(connection: &Connection) -> Result<Registry> {
+pub(super) fn all(connection: &Connection, damage: &Damage) -> Result<Registry> {
     Ok(Registry {
-        workers: workers(connection)?,
+        workers: workers(connection, damage)?,
         credentials: credentials(connection)?,
         queues: queues::all(connection)?,
     })
 }
 
-fn workers(connection: &Connection) -> Result<Vec<WorkerSeen>> {
+fn workers(connection: &Connection, damage: &Damage) -> Result<Vec<WorkerSeen>> {
     let mut statement = connection.prepare_cached(WORKERS)?;
     let mut rows = statement.query([])?;
     let mut workers = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut fields = Fields::of(row);
-        workers.push(WorkerSeen {
-            tenant: text::tenant(fields.text()?)?,
-            worker: text::tag(fields.text()?)?,
-            queues: fields.maybe_text()?.map(text::names).transpose()?,
-            operation_types: fields.maybe_text()?.map(text::names).transpose()?,
-            address: fields.maybe_text()?.map(text::address).transpose()?,
-            at: fields.time()?,
-        });
+        let id: String = row.get(1)?;
+        workers.extend(sound(damage.heard("worker", id, worker(&mut Fields::of(row))))?);
     }
     Ok(workers)
+}
+
+fn worker(fields: &mut Fields<'_>) -> Result<WorkerSeen> {
+    Ok(WorkerSeen {
+        tenant: text::tenant(fields.text()?)?,
+        worker: text::tag(fields.text()?)?,
+        queues: fields.maybe_text()?.map(text::names).transpose()?,
+        operation_types: fields.maybe_text()?.map(text::names).transpose()?,
+        address: fields.maybe_text()?.map(text::address).transpose()?,
+        at: fields.time()?,
+    })
 }
 
 fn credentials(connection: &Connection) -> Result<Vec<Credential>> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Row, Rows};
 
 use super::columns::{Fields, narrow};
+use super::damage::sound;
 use super::error::Result;
 use super::list::{self, Few, Way};
 use super::reader::Inner;
@@ -233,7 +234,7 @@ impl Scan {
         let mut rows = statement.query((self.query.tenant.as_str(), from.0, from.1, until))?;
         let mut seen = 0;
         while let Some(row) = rows.next()? {
-            let (place, asked_for) = self.is_asked_for(inner, connection, row)?;
+            let (place, asked_for) = self.looked_at(inner, connection, row)?;
             if asked_for && self.take(inner, connection, place)?.is_break() {
                 return Ok(Some(End::Full));
             }
@@ -251,7 +252,11 @@ impl Scan {
         match &mut self.aim {
             Aim::Count(count) => *count += 1,
             Aim::Page(page) if page.is_full() => return Ok(ControlFlow::Break(())),
-            Aim::Page(page) => page.add(inner.listed(connection, place.seq, self.query.payloads)?),
+            Aim::Page(page) => {
+                if let Some(listed) = sound(inner.listed(connection, place.seq, self.query.payloads))? {
+                    page.add(listed);
+                }
+            }
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -289,7 +294,7 @@ impl Scan {
         found: &mut Vec<Position>,
     ) -> Result<()> {
         while let Some(row) = rows.next()? {
-            let (place, asked_for) = self.is_asked_for(inner, connection, row)?;
+            let (place, asked_for) = self.looked_at(inner, connection, row)?;
             if asked_for {
                 found.push(place);
             }
@@ -309,16 +314,24 @@ impl Scan {
         Ok(End::Whole)
     }
 
+    /// Where a row is, and whether it is asked for; of one that cannot be read nobody can say so.
+    fn looked_at(&self, inner: &Inner, connection: &Connection, row: &Row<'_>) -> Result<(Position, bool)> {
+        let mut fields = Fields::of(row);
+        let (seq, created) = (Seq(fields.int()?), fields.time()?);
+        let asked_for = self.is_asked_for(inner, connection, &mut fields, created);
+        let asked_for = sound(inner.damage.heard_of("operation", seq, asked_for))?;
+        Ok((Position { created, seq }, asked_for.unwrap_or(false)))
+    }
+
+    /// By the columns after the first two.
     fn is_asked_for(
         &self,
         inner: &Inner,
         connection: &Connection,
-        row: &Row<'_>,
-    ) -> Result<(Position, bool)> {
-        let mut fields = Fields::of(row);
-        let (seq, created) = (Seq(fields.int()?), fields.time()?);
-        let place = Position { created, seq };
-        let Some(filter) = &self.query.filter else { return Ok((place, true)) };
+        fields: &mut Fields<'_>,
+        created: Timestamp,
+    ) -> Result<bool> {
+        let Some(filter) = &self.query.filter else { return Ok(true) };
         let lane = inner.lane(connection, fields.int()?)?;
         let status = fields.status()?;
         let priority = narrow(-fields.int()?)?;
@@ -333,6 +346,6 @@ impl Scan {
             labels: labels.as_ref(),
         };
         let known = Known { status, queue: Some(lane.queue.as_str()), rest: Some(rest) };
-        Ok((place, filter.holds(&known) == Some(true)))
+        Ok(filter.holds(&known) == Some(true))
     }
 }

@@ -1,5 +1,6 @@
 //! The loop over the memory store, with a clock of the tests.
 
+mod busy;
 mod claims;
 mod payloads;
 mod queues;
@@ -15,8 +16,9 @@ use crate::operation::{
     Actor, Command, Failure, Lane, LeaseToken, Name, Opening, Operation, OperationId, Progress, Report,
     ReportKind, Spec, Submission, TenantId, Timestamp, Via,
 };
+use crate::store::Store;
 use crate::store::clock::Manual;
-use crate::store::memory;
+use crate::store::memory::{self, MemoryStore};
 use crate::store::turn::Want;
 
 /// A tracker, and its clock.
@@ -27,9 +29,15 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) async fn new() -> Self {
+        Self::over(|store, _| Box::new(store)).await
+    }
+
+    /// Over what the test makes of the store and its clock.
+    pub(super) async fn over(make: impl FnOnce(MemoryStore, Arc<Manual>) -> Box<dyn Store>) -> Self {
         let clock = Arc::new(Manual::at(Timestamp::parse("2026-01-01T00:00:00Z").unwrap()));
         let (store, reader) = memory::open(clock.clone());
-        let (tracker, _) = Tracker::open(Box::new(store), reader, Options::default()).await.unwrap();
+        let store = make(store, clock.clone());
+        let (tracker, _) = Tracker::open(store, reader, Options::default()).await.unwrap();
         Self { tracker, clock }
     }
 

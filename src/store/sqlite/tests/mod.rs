@@ -1,6 +1,7 @@
 //! What the suite over all stores cannot see of this one. `House` drives a store as the tracker does, one command a turn.
 
 mod claims;
+mod damage;
 mod events;
 mod files;
 mod lists;

@@ -1,0 +1,70 @@
+//! Rows that hold what no version writes. Each is told of once, and everything else goes on without it.
+//!
+//! Both halves find such rows, while they decode. An operation of which a row is damaged is put aside: no claim, no tick
+//! and no pruning comes upon it again, lists leave it out, and whoever names it is told that it cannot be read. It stays in
+//! the file as it is, so that a later start finds it mended.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::error::{Fault, Result};
+use crate::operation::Seq;
+
+/// What was found damaged since the start.
+#[derive(Debug, Default)]
+pub(super) struct Damage(Mutex<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    told: HashSet<(&'static str, String)>,
+    /// Operations that the writing half does not know of yet.
+    fresh: Vec<Seq>,
+}
+
+impl Damage {
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of a row, once; whether that was now.
+    fn tell(&self, table: &'static str, row: &impl Display, what: &str) -> bool {
+        let first = self.found().told.insert((table, row.to_string()));
+        if first {
+            tracing::error!(table, %row, what, "a row of the store cannot be read; it is left aside");
+        }
+        first
+    }
+
+    /// Passes on what was read of a row, and tells of one that is damaged.
+    pub(super) fn heard<T>(&self, table: &'static str, row: impl Display, read: Result<T>) -> Result<T> {
+        if let Err(Fault::Damaged(what)) = &read {
+            self.tell(table, &row, what);
+        }
+        read
+    }
+
+    /// The same of a row that belongs to an operation, which is put aside.
+    pub(super) fn heard_of<T>(&self, table: &'static str, seq: Seq, read: Result<T>) -> Result<T> {
+        if let Err(Fault::Damaged(what)) = &read
+            && self.tell(table, &seq.0, what)
+        {
+            self.found().fresh.push(seq);
+        }
+        read
+    }
+
+    /// The operations that were put aside since this was asked last.
+    pub(super) fn fresh(&self) -> Vec<Seq> {
+        std::mem::take(&mut self.found().fresh)
+    }
+}
+
+/// Without what is damaged: that was told already.
+pub(super) fn sound<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(Fault::Damaged(_)) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
