@@ -72,14 +72,14 @@ async fn a_store_that_stays_busy_is_said_to_be_and_when_to_come_again() {
 fn spoil_an_index(directory: &Path) {
     let path = directory.join("longrun.db");
     let file = rusqlite::Connection::open(&path).unwrap();
-    let root: u64 = file
+    let root: u32 = file
         .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'operation_id'", [], |row| row.get(0))
         .unwrap();
-    let page: u64 = file.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+    let page: u32 = file.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
     drop(file);
     let mut file = std::fs::File::options().write(true).open(path).unwrap();
-    file.seek(SeekFrom::Start((root - 1) * page)).unwrap();
-    file.write_all(&vec![0xff; usize::try_from(page).unwrap()]).unwrap();
+    file.seek(SeekFrom::Start(u64::from(root - 1) * u64::from(page))).unwrap();
+    file.write_all(&vec![0xff; page as usize]).unwrap();
 }
 
 #[track_caller]

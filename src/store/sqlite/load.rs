@@ -155,14 +155,11 @@ impl<'a> Loading<'a> {
         let mut fields = Fields::of(row);
         let seq = Seq(fields.int()?);
         let read = self.resident.damage.heard_of("operation", seq, decode(&mut fields, seq, self.resident));
-        match sound(read)?.filter(|_| !self.resident.aside.contains(&seq)) {
-            Some(operation) => {
-                self.set.operations.entry(seq).or_insert_with(|| Arc::new(operation));
-            }
-            None => {
-                self.resident.put_aside();
-                self.set.damaged.insert(seq);
-            }
+        if let Some(operation) = sound(read)?.filter(|_| !self.resident.aside.contains(&seq)) {
+            self.set.operations.entry(seq).or_insert_with(|| Arc::new(operation));
+        } else {
+            self.resident.put_aside();
+            self.set.damaged.insert(seq);
         }
         Ok(Some(seq))
     }

@@ -47,13 +47,13 @@ impl Store for Busy {
 }
 
 /// Two workers hold an operation each, of which the first has one more second; then the store is busy.
-struct Held {
+struct Work {
     rig: Rig,
     times: Arc<AtomicU32>,
     held: [(OperationId, LeaseToken); 2],
 }
 
-impl Held {
+impl Work {
     async fn new(each: Duration) -> Self {
         let times = Arc::new(AtomicU32::new(0));
         let rig = {
@@ -83,33 +83,33 @@ impl Held {
 
 #[tokio::test]
 async fn a_turn_that_waits_for_a_busy_store_lets_the_leases_rest_that_end_meanwhile() {
-    let held = Held::new(Duration::from_secs(3)).await;
-    held.times.store(15, Ordering::Relaxed);
+    let work = Work::new(Duration::from_secs(3)).await;
+    work.times.store(15, Ordering::Relaxed);
     // What is due by then belongs to the very turn that has to wait.
-    held.rig.clock.advance(Duration::from_secs(1));
-    held.rig.submitted("other").await;
-    assert_eq!(held.times.load(Ordering::Relaxed), 0);
-    held.ends_what_it_holds().await;
+    work.rig.clock.advance(Duration::from_secs(1));
+    work.rig.submitted("other").await;
+    assert_eq!(work.times.load(Ordering::Relaxed), 0);
+    work.ends_what_it_holds().await;
 }
 
 #[tokio::test]
 async fn a_turn_that_fails_for_good_does_not_forget_that_it_was_late() {
-    let held = Held::new(Duration::from_millis(400)).await;
-    held.times.store(101, Ordering::Relaxed);
-    let denied = held.rig.submit(submit("other")).await;
+    let work = Work::new(Duration::from_millis(400)).await;
+    work.times.store(101, Ordering::Relaxed);
+    let denied = work.rig.submit(submit("other")).await;
     assert!(matches!(denied, Err(Denied::Store(StoreError::Busy(_)))), "{denied:?}");
-    held.rig.submitted("other").await;
-    held.ends_what_it_holds().await;
+    work.rig.submitted("other").await;
+    work.ends_what_it_holds().await;
 }
 
 #[tokio::test]
 async fn what_workers_said_to_a_busy_store_in_vain_costs_them_no_lease() {
     // Each turn is short, so that none of them is late by itself.
-    let held = Held::new(Duration::from_millis(15)).await;
+    let work = Work::new(Duration::from_millis(15)).await;
     for _ in 0..2 {
-        held.times.store(101, Ordering::Relaxed);
-        held.rig.submit(submit("other")).await.unwrap_err();
+        work.times.store(101, Ordering::Relaxed);
+        work.rig.submit(submit("other")).await.unwrap_err();
     }
-    held.rig.submitted("other").await;
-    held.ends_what_it_holds().await;
+    work.rig.submitted("other").await;
+    work.ends_what_it_holds().await;
 }
