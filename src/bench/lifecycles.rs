@@ -16,13 +16,13 @@ use super::report::Report;
 use super::{Plan, creates};
 
 /// What the remote worker carries out; the server's own tasks do not know it.
-const REMOTE: &str = r#"{"operationType":"bench"}"#;
+pub(super) const REMOTE: &str = r#"{"operationType":"bench"}"#;
 /// What the server's own tasks carry out.
 const BUILT_IN: &str = r#"{"operationType":"noop"}"#;
 /// Operations that a remote worker holds at a time.
 pub(super) const CONCURRENCY: usize = 500;
 /// Submitters stand still while so many are on their way: then nothing piles up, and the rate is that of whole lives.
-const UNDER_WAY_MAX: u64 = 1000;
+pub(super) const UNDER_WAY_MAX: u64 = 1000;
 
 /// The remote worker's process: no-ops until standard input ends.
 pub(super) async fn worker(url: &str, concurrency: usize) -> Result<(), LoadError> {
@@ -102,7 +102,13 @@ pub(super) async fn lives(
     let done = Arc::new(AtomicU64::new(0));
     let mut submitters = JoinSet::new();
     for _ in 0..plan.connections {
-        submitters.spawn(submitter(server.authority.clone(), body, made.clone(), done.clone()));
+        let (made, done, full) = (made.clone(), done.clone(), made.clone());
+        let under_way = move || full.load(Ordering::Relaxed).saturating_sub(done.load(Ordering::Relaxed));
+        let took = move |_| {
+            made.fetch_add(1, Ordering::Relaxed);
+        };
+        let is_full = move || under_way() > UNDER_WAY_MAX;
+        submitters.spawn(submitter(server.authority.clone(), body, is_full, took));
     }
     let mut watch = Connection::open(&server.authority).await?;
     let before = watch.queued("completed").await?;
@@ -133,20 +139,22 @@ pub(super) async fn lives(
     })
 }
 
-async fn submitter(
+/// Submits one after the other while not too many are under way, and tells how long each took.
+pub(super) async fn submitter(
     authority: Arc<str>,
     body: &'static str,
-    made: Arc<AtomicU64>,
-    done: Arc<AtomicU64>,
+    is_full: impl Fn() -> bool,
+    took: impl Fn(Duration),
 ) -> Result<(), LoadError> {
     let mut connection = Connection::open(&authority).await?;
     loop {
-        if made.load(Ordering::Relaxed).saturating_sub(done.load(Ordering::Relaxed)) > UNDER_WAY_MAX {
+        if is_full() {
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         }
+        let sent = Instant::now();
         connection.call(StatusCode::CREATED, Call::post("/v1.0/operations", body)).await?;
-        made.fetch_add(1, Ordering::Relaxed);
+        took(sent.elapsed());
     }
 }
 

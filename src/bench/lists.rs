@@ -98,19 +98,28 @@ async fn ask(connection: &mut Connection, plan: &Plan, path: &str) -> Result<Lat
     Ok(latencies)
 }
 
+/// Where a list of everything begins.
+pub(super) fn all_pages() -> String {
+    format!("/v1.0/operations?$top={LARGE_PAGE}")
+}
+
+/// The path of the page after this one.
+pub(super) fn next_link(page: &serde_json::Value) -> Option<String> {
+    let (_, rest) = page["@odata.nextLink"].as_str()?.split_once("/v1.0")?;
+    Some(format!("/v1.0{rest}"))
+}
+
 /// Every page, by its links.
 async fn all(server: &Server, expected: usize) -> Result<Latencies, LoadError> {
     let mut connection = Connection::open(&server.authority).await?;
     let mut latencies = Latencies::default();
-    let mut next = Some(format!("/v1.0/operations?$top={LARGE_PAGE}"));
+    let mut next = Some(all_pages());
     while let Some(path) = next {
         let asked = Instant::now();
         let page = connection.call(StatusCode::OK, Call::get(&path)).await?;
         latencies.record(asked.elapsed());
-        let page: serde_json::Value =
-            serde_json::from_slice(&page).map_err(|error| LoadError::Other(error.to_string()))?;
-        let link = page["@odata.nextLink"].as_str().and_then(|link| link.split_once("/v1.0"));
-        next = link.map(|(_, rest)| format!("/v1.0{rest}"));
+        next =
+            next_link(&serde_json::from_slice(&page).map_err(|error| LoadError::Other(error.to_string()))?);
     }
     if latencies.count() != expected as u64 {
         return Err(LoadError::Other(format!("{} pages instead of {expected}", latencies.count())));

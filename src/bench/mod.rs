@@ -12,8 +12,10 @@ mod load;
 mod memory;
 mod polls;
 mod process;
+mod progress;
 mod report;
 mod restart;
+mod retention;
 mod starts;
 mod watches;
 mod workers;
@@ -31,9 +33,9 @@ pub struct Arguments {
     #[command(subcommand)]
     figure: Figure,
 
-    /// Seconds that each measurement runs
-    #[arg(long, global = true, default_value_t = 5, value_name = "SECONDS")]
-    seconds: u64,
+    /// Seconds that each measurement runs [default: 5, retention 600]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    seconds: Option<u64>,
 
     /// Connections that clients hold
     #[arg(long, global = true, default_value_t = 64, value_name = "N")]
@@ -107,6 +109,20 @@ enum Figure {
         #[arg(long, default_value_t = 20_000)]
         waiting: usize,
     },
+    /// The slowest creates over minutes of load, with pruning and a slow list beside them
+    Retention,
+    /// What progress of an operation with a large input costs the log
+    Progress,
+    /// A server that keeps what is over for seconds only; ends with its standard input
+    #[command(hide = true)]
+    Brief {
+        /// Directory of its data
+        #[arg(long)]
+        data: PathBuf,
+        /// How long
+        #[arg(long)]
+        kept: u64,
+    },
     /// A server to hold others against; ends with its standard input
     #[command(hide = true)]
     Yardstick {
@@ -128,7 +144,7 @@ enum Figure {
 impl Arguments {
     /// Whether this process is what is measured, rather than what measures.
     pub fn serves(&self) -> bool {
-        matches!(self.figure, Figure::Yardstick { .. } | Figure::Claim { .. })
+        matches!(self.figure, Figure::Yardstick { .. } | Figure::Brief { .. } | Figure::Claim { .. })
     }
 }
 
@@ -142,8 +158,12 @@ struct Plan {
 
 /// Measures, and prints what was measured.
 pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
+    let seconds = arguments.seconds.unwrap_or(match arguments.figure {
+        Figure::Retention => 600,
+        _ => 5,
+    });
     let plan = Plan {
-        span: Duration::from_secs(arguments.seconds),
+        span: Duration::from_secs(seconds),
         connections: arguments.connections,
         scratch: arguments.scratch,
     };
@@ -159,6 +179,9 @@ pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
         Figure::Memory { waiting } => memory::measure(&plan, waiting).await?,
         Figure::Watch { watchers } => watches::measure(&plan, watchers).await?,
         Figure::Workers { programs, waiting } => workers::measure(&plan, &programs, waiting).await?,
+        Figure::Retention => retention::measure(&plan).await?,
+        Figure::Progress => progress::measure(&plan).await?,
+        Figure::Brief { data, kept } => return retention::serve(&data, kept).await,
         Figure::Yardstick { which } => return yardstick::serve(&which).await,
         Figure::Worker { url, concurrency } => return lifecycles::worker(&url, concurrency).await,
     };

@@ -50,6 +50,13 @@ impl Server {
         format!("http://{}", self.authority)
     }
 
+    /// A server over a directory that keeps what is over only so long.
+    pub fn brief(data: &Path, kept: Duration) -> Result<Self, LoadError> {
+        let kept = kept.as_secs().to_string();
+        let data = ["--data".as_ref(), data.as_os_str()];
+        Self::start(&["bench".as_ref(), "brief".as_ref(), data[0], data[1], "--kept".as_ref(), kept.as_ref()])
+    }
+
     fn start(arguments: &[&std::ffi::OsStr]) -> Result<Self, LoadError> {
         let began = Instant::now();
         let mut child = Command::new(std::env::current_exe()?)
