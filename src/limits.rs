@@ -110,6 +110,8 @@ pub const RETAIN_DEFAULT: Duration = Duration::from_hours(7 * 24);
 pub const RETAIN_EVENTS_MIN: Duration = Duration::from_hours(1);
 /// How long an event is kept where nothing is said, if its operation is.
 pub const RETAIN_EVENTS_DEFAULT: Duration = Duration::from_hours(3 * 24);
+/// How far a test may set the clock ahead at a time: past any retention, and not out of the calendar by a slip.
+pub const TRAVEL_MAX: Duration = RETAIN_MAX;
 /// How long anything may be asked to be kept: ten years.
 pub const RETAIN_MAX: Duration = Duration::from_hours(3660 * 24);
 /// Expired operations that the claims of one turn pass over: they fail in the same turn, so that none is passed twice.

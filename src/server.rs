@@ -19,7 +19,7 @@ use crate::auth::socket::{SocketPathTooLong, socket_path};
 use crate::auth::{FirstTokenError, Keys, ListenRefused, check_listen, first_token};
 use crate::http::{self, App, Parts, connection};
 use crate::settings::Settings;
-use crate::store::clock::Machine;
+use crate::store::clock::{Machine, SetAhead, TimeSource};
 use crate::store::{AllTenants, Reader, Store, StoreError, sqlite};
 use crate::tasks;
 use crate::tracker::{Options, Retention, Tracker};
@@ -61,16 +61,18 @@ pub enum ServeError {
     System(#[from] io::Error),
 }
 
-/// Serves until SIGTERM, Ctrl-C or a failure of the store.
-pub async fn run(settings: Settings) -> Result<(), ServeError> {
+/// Serves until SIGTERM, Ctrl-C or a failure of the store; by a clock that its clients may set ahead, if one is given.
+pub async fn run(settings: Settings, clock: Option<Arc<SetAhead>>) -> Result<(), ServeError> {
     let (mut stop, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (store, reader) = sqlite::open(sqlite::Options {
         directory: settings.data.clone(),
         min_free_bytes: settings.min_free_bytes,
-        time: Arc::new(Machine::default()),
+        time: clock
+            .clone()
+            .map_or_else(|| Arc::new(Machine::default()) as Arc<dyn TimeSource>, |clock| clock),
     })?;
     let retention = Retention { operations: settings.retain, events: settings.retain_events };
-    let options = Options { retention, ..Options::default() };
+    let options = Options { retention, clock, ..Options::default() };
     let running = Running::start(&settings, Box::new(store), reader, options).await?;
     running.announce(&settings);
     let tracker = running.tracker.clone();
@@ -164,6 +166,11 @@ impl Running {
             println!(
                 "try: curl -i {url}/v1.0/operations -H 'Content-Type: application/json' \
                  -H \"Authorization: Bearer $LONGRUN_TOKEN\" -d '{{}}'"
+            );
+        }
+        if self.tracker.can_travel() {
+            println!(
+                "an hour ahead: curl {url}/v1.0/test/advance -H 'Content-Type: application/json' -d '{{\"seconds\":3600}}'"
             );
         }
     }

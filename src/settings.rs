@@ -204,6 +204,16 @@ impl Given {
         self.or(file.unwrap_or_default()).with_defaults()
     }
 
+    /// What holds for a server whose data is in a directory of its own making.
+    pub fn settle_over(self, data: PathBuf) -> Result<Settings, SettingsError> {
+        let settings = Self { data: self.data.or(Some(data.clone())), ..self }.settle()?;
+        if settings.data == data {
+            Ok(settings)
+        } else {
+            Err(value("data", &"a server that keeps nothing has no place for it; `longrun serve` keeps it"))
+        }
+    }
+
     fn read(path: &Path) -> Result<Self, SettingsError> {
         let text = fs::read_to_string(path)
             .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;

@@ -9,6 +9,7 @@ mod completions;
 mod connection;
 mod delete;
 mod demo;
+mod dev;
 mod exit;
 #[cfg(test)]
 mod fake;
@@ -59,6 +60,7 @@ struct Arguments {
 #[derive(clap::Subcommand)]
 enum Subcommand {
     Serve(serve::Serve),
+    Dev(dev::Dev),
     Submit(Box<submit::Submit>),
     Get(get::Get),
     List(list::List),
@@ -105,6 +107,7 @@ impl Subcommand {
     fn run(self, output: &mut Output<'_>, json: bool) -> Result<Exit, Failure> {
         match self {
             Self::Serve(serve) => serve.run(),
+            Self::Dev(dev) => dev.run(),
             Self::Bench(bench) => bench.run(json),
             Self::Version(version) => version.run(output),
             Self::Completions(completions) => completions.run(output),

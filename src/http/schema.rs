@@ -70,6 +70,14 @@ pub(super) struct SubmitRequest {
     error: Option<FailureSchema>,
 }
 
+/// By how much the clock is set ahead.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code)]
+pub(super) struct AdvanceRequest {
+    #[schema(minimum = 0)]
+    seconds: f64,
+}
+
 /// What the owner of an external operation says of it; absent fields stay as they are.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -43,6 +43,34 @@ impl TimeSource for Machine {
     }
 }
 
+/// The machine's clocks, and what a test has set them ahead by.
+#[derive(Debug, Default)]
+pub struct SetAhead {
+    machine: Machine,
+    ahead: Mutex<Duration>,
+}
+
+impl SetAhead {
+    /// Sets both clocks ahead, as if so much time had passed.
+    pub fn advance(&self, by: Duration) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+
+    fn ahead(&self) -> Duration {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TimeSource for SetAhead {
+    fn wall(&self) -> Timestamp {
+        self.machine.wall().plus(self.ahead())
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.machine.monotonic() + self.ahead()
+    }
+}
+
 /// How a store's clock stands to the machine's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClockState {

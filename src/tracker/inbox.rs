@@ -4,15 +4,18 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::entry::{Denied, Entry};
+use super::entry::{Denied, Entry, Reply};
 use crate::limits;
-use crate::operation::{Command, TenantId};
+use crate::operation::{Command, TenantId, Timestamp};
 
 /// Takes entries in. The intake loop behind it is the one of the server; the yardstick of the benches has its own.
 pub trait Door: Send + Sync {
     /// Hands an entry in, or says why not. Once taken, it is carried out whether or not anybody still waits for it.
     fn hand(&self, entry: Entry) -> Result<(), Denied>;
 }
+
+/// A wish to set the clock ahead.
+pub type Journey = (Duration, Reply<Timestamp>);
 
 /// The lanes, and the bell that wakes the loop.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ struct Lanes {
     claims: VecDeque<Entry>,
     /// Submits, retries, deletes and changes of queues, each tenant's in a line of its own.
     fresh: FairLine,
+    /// By what the clock is to be set ahead, after what came before.
+    journeys: Vec<Journey>,
     closed: bool,
     waiting: bool,
     rung: bool,
@@ -73,6 +78,8 @@ impl FairLine {
 pub struct Batch {
     /// The entries: urgent, then claims, then fresh.
     pub entries: Vec<Entry>,
+    /// What sets the clock ahead after them.
+    pub journeys: Vec<Journey>,
     /// Nothing will come any more.
     pub closed: bool,
 }
@@ -116,8 +123,20 @@ impl Inbox {
             let Some(entry) = lanes.fresh.pop() else { break };
             entries.push(entry);
         }
+        let journeys = std::mem::take(&mut lanes.journeys);
         let closed = lanes.closed && lanes.is_empty();
-        Batch { entries, closed }
+        Batch { entries, journeys, closed }
+    }
+
+    /// Lets the loop set the clock ahead.
+    pub fn travel(&self, journey: Journey) -> Result<(), Denied> {
+        let mut lanes = self.lanes();
+        if lanes.closed {
+            return Err(Denied::ShuttingDown);
+        }
+        lanes.journeys.push(journey);
+        self.bell.notify_one();
+        Ok(())
     }
 
     /// Wakes the loop for something that is not in a lane.
@@ -135,7 +154,7 @@ impl Inbox {
 
 impl Lanes {
     fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.claims.is_empty() && self.fresh.len == 0
+        self.urgent.is_empty() && self.claims.is_empty() && self.fresh.len == 0 && self.journeys.is_empty()
     }
 }
 

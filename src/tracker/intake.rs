@@ -17,6 +17,7 @@ use super::watch::Watch;
 use super::workers::Workers;
 use crate::limits;
 use crate::operation::{Operation, Seq, Timestamp};
+use crate::store::clock::SetAhead;
 use crate::store::turn::{Prune, WorkerSeen};
 use crate::store::{Reader, Store, StoreError};
 
@@ -61,10 +62,12 @@ pub struct Intake {
     /// It was away for so long that live workers could not be heard, and no turn has let their leases rest since.
     pub(super) late: bool,
     pub(super) pruning: Pruning,
+    /// A clock that tests set ahead; none: time passes by itself only.
+    pub(super) clock: Option<Arc<SetAhead>>,
 }
 
 /// What a turn does of its own accord.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Chores {
     /// Something may have fallen due.
     pub(super) due: bool,
@@ -99,13 +102,18 @@ impl Intake {
             self.pulse();
             self.answer_expired();
             let chores = self.chores(&batch.entries);
+            let mut outcome = Ok(());
             if !batch.entries.is_empty() || chores.due || chores.late || chores.prune.is_some() {
                 self.supersede(&batch.entries);
-                if let Err(error) = self.turn(batch.entries, chores) {
-                    tracing::error!(%error, "the store failed; nothing more is acknowledged");
-                    self.shared.failed.send_replace(true);
-                    break;
-                }
+                outcome = self.turn(batch.entries, chores);
+            }
+            for journey in batch.journeys {
+                outcome = outcome.and_then(|()| self.travel(journey));
+            }
+            if let Err(error) = outcome {
+                tracing::error!(%error, "the store failed; nothing more is acknowledged");
+                self.shared.failed.send_replace(true);
+                break;
             }
             if batch.closed {
                 break;
@@ -172,7 +180,7 @@ impl Intake {
     }
 
     /// One turn, from what was drained to what is said. On a full disk the new work is refused and the rest goes on.
-    fn turn(&mut self, entries: Vec<Entry>, chores: Chores) -> Result<(), StoreError> {
+    pub(super) fn turn(&mut self, entries: Vec<Entry>, chores: Chores) -> Result<(), StoreError> {
         let (mut entries, mut chores) = (entries, chores);
         let mut tries = 0;
         loop {

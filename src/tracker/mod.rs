@@ -18,6 +18,7 @@ pub mod recent;
 #[cfg(test)]
 mod tests;
 mod touches;
+mod travel;
 mod turn;
 mod watch;
 mod watcher;
@@ -26,6 +27,7 @@ mod workers;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -34,6 +36,7 @@ use crate::operation::{
     Command, Controls, Gate, Hold, Lane, Operation, OperationId, QueueName, Refusal, State, TenantId,
     Timestamp,
 };
+use crate::store::clock::SetAhead;
 use crate::store::credential::Credential;
 use crate::store::{AllTenants, QueueDepth, Reader, Store, StoreError, Whose};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, QueueOrder, Reply, Submit, Submitted};
@@ -55,6 +58,7 @@ pub struct Tracker {
     reader: Arc<dyn Reader>,
     cache: Arc<cache::Cache>,
     shared: Arc<Shared>,
+    can_travel: bool,
 }
 
 impl std::fmt::Debug for Tracker {
@@ -81,17 +85,19 @@ pub enum Waiting {
 }
 
 /// How the tracker is opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Submits that may wait for the loop.
     pub submits_max: usize,
     /// How long what is over is kept.
     pub retention: Retention,
+    /// The store's clock, where tests may set it ahead.
+    pub clock: Option<Arc<SetAhead>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { submits_max: limits::SUBMIT_LANE_MAX, retention: Retention::default() }
+        Self { submits_max: limits::SUBMIT_LANE_MAX, retention: Retention::default(), clock: None }
     }
 }
 
@@ -120,11 +126,13 @@ impl Tracker {
             alive_at: now,
             late: false,
             pruning: pruning::Pruning::new(options.retention, now),
+            clock: options.clock.clone(),
         };
         let thread = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run());
         let thread = thread.map_err(|error| StoreError::Failed(error.to_string()))?;
         let cache = shared.cache.clone();
-        Ok((Self { door: inbox.clone(), inbox, reader, cache, shared }, thread))
+        let can_travel = options.clock.is_some();
+        Ok((Self { door: inbox.clone(), inbox, reader, cache, shared, can_travel }, thread))
     }
 
     /// A tracker with another door behind the same face, whose reads come from that door's cache: the yardstick that
@@ -263,6 +271,19 @@ impl Tracker {
     /// For reads that need no more than the store.
     pub fn reader(&self) -> &dyn Reader {
         &*self.reader
+    }
+
+    /// Whether its clock may be set ahead.
+    pub fn can_travel(&self) -> bool {
+        self.can_travel
+    }
+
+    /// Sets the clock ahead, where that is allowed: what falls due on the way has been carried out, in its order, when this
+    /// answers with the new time.
+    pub async fn travel(&self, by: Duration) -> Result<Timestamp, Denied> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.travel((by, reply))?;
+        answer.await.unwrap_or_else(|_| Err(unknown()))
     }
 
     /// Ends claims: those that wait are answered empty, and so are those that come.

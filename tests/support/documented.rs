@@ -3,6 +3,7 @@
 //! test has seen fails the run.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-/// The directory: `documented` and `seen.PID`, a line for each answer.
+/// The directory: `documented.HASH` and `seen.PID`, a line for each answer.
 const DIRECTORY: &str = "LONGRUN_ANSWERS";
 
 /// What one server says of itself.
@@ -25,8 +26,13 @@ impl Document {
     pub fn new(whole: Value) -> Self {
         let document = Self { whole, validators: Mutex::default(), seen: Mutex::default() };
         if let Some(directory) = directory() {
-            let lines = document.lines().into_iter().map(|line| line + "\n").collect::<String>();
-            std::fs::write(directory.join("documented"), lines).expect("the directory can be written");
+            // A server says what its options make of it: each way to describe itself has a file.
+            let lines = document.lines();
+            let mut hash = DefaultHasher::new();
+            lines.hash(&mut hash);
+            let file = directory.join(format!("documented.{:x}", hash.finish()));
+            let lines = lines.into_iter().map(|line| line + "\n").collect::<String>();
+            std::fs::write(file, lines).expect("the directory can be written");
         }
         document
     }

@@ -1,5 +1,6 @@
 //! A client that sends exactly what a test says, and shows exactly what came back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ pub struct Client {
     base: String,
     token: Option<String>,
     pool: Pool<HttpConnector, Full<Bytes>>,
+    document: Arc<OnceCell<Document>>,
 }
 
 /// What came back.
@@ -34,7 +36,7 @@ impl Client {
     /// Of a server at `http://host:port`.
     pub fn new(base: &str) -> Self {
         let pool = Pool::builder(TokioExecutor::new()).build_http();
-        Self { base: base.trim_end_matches('/').to_owned(), token: None, pool }
+        Self { base: base.trim_end_matches('/').to_owned(), token: None, pool, document: Arc::default() }
     }
 
     /// With this token.
@@ -97,7 +99,7 @@ impl Client {
         Stream::new(head.status, head.headers, body)
     }
 
-    /// Holds an answer against what the server says of itself: all that are tested are one version.
+    /// Holds an answer against what the server says of itself.
     async fn check(&self, method: &Method, path: &str, answer: &Answer, body: Option<&[u8]>) {
         if let Some(document) = self.document().await {
             let path = path.strip_prefix(&*self.base).unwrap_or(path);
@@ -106,9 +108,8 @@ impl Client {
     }
 
     /// What the server says of itself; none: it is gone.
-    pub async fn document(&self) -> Option<&'static Document> {
-        static DOCUMENT: OnceCell<Document> = OnceCell::const_new();
-        let document = DOCUMENT.get_or_try_init(|| async {
+    pub async fn document(&self) -> Option<&Document> {
+        let document = self.document.get_or_try_init(|| async {
             let request = self.request(Method::GET, "/openapi.json", &[], "").map_err(drop)?;
             let answer = self.pool.request(request).await.map_err(drop)?;
             let body = answer.into_body().collect().await.map_err(drop)?.to_bytes();

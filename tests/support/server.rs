@@ -1,5 +1,6 @@
 //! The real binary, in a process of its own.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,6 +17,8 @@ pub struct Server {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
     data: PathBuf,
+    /// The subcommand, and what it is told of the data.
+    head: Vec<OsString>,
     arguments: Vec<String>,
     /// Removes the directory in the end, unless it is another's.
     _scratch: Option<tempfile::TempDir>,
@@ -26,18 +29,23 @@ impl Server {
     pub fn start(arguments: &[&str]) -> Self {
         let scratch = tempfile::tempdir().expect("a temporary directory can be made");
         let data = scratch.path().join("data");
-        Self::new(&data, arguments, Some(scratch))
+        Self::new(&data, serve(&data), arguments, Some(scratch))
+    }
+
+    /// A server that keeps nothing, whose clock can be set ahead.
+    pub fn start_with_test_clock(arguments: &[&str]) -> Self {
+        Self::new(Path::new(""), vec!["dev".into(), "--test-clock".into()], arguments, None)
     }
 
     /// A server over a directory that the test keeps.
     pub fn over(data: &Path, arguments: &[&str]) -> Self {
-        Self::new(data, arguments, None)
+        Self::new(data, serve(data), arguments, None)
     }
 
-    fn new(data: &Path, arguments: &[&str], scratch: Option<tempfile::TempDir>) -> Self {
+    fn new(data: &Path, head: Vec<OsString>, arguments: &[&str], scratch: Option<tempfile::TempDir>) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let (child, url) = spawn(data, "127.0.0.1:0", &arguments);
-        Self { child, url, data: data.to_owned(), arguments, _scratch: scratch }
+        let (child, url) = spawn(&head, "127.0.0.1:0", &arguments);
+        Self { child, url, data: data.to_owned(), head, arguments, _scratch: scratch }
     }
 
     /// Its data directory.
@@ -64,7 +72,7 @@ impl Server {
     /// Starts it again, on the same port and over the same directory, after it has ended.
     pub fn start_again(&mut self) {
         let listen = self.url.trim_start_matches("http://").to_owned();
-        (self.child, self.url) = spawn(&self.data, &listen, &self.arguments);
+        (self.child, self.url) = spawn(&self.head, &listen, &self.arguments);
     }
 
     /// Sends it a signal by name, as `kill` knows it.
@@ -92,11 +100,15 @@ impl Drop for Server {
     }
 }
 
+fn serve(data: &Path) -> Vec<OsString> {
+    vec!["serve".into(), "--data".into(), data.into()]
+}
+
 #[allow(clippy::zombie_processes)] // Whoever gets the child waits for it.
-fn spawn(data: &Path, listen: &str, arguments: &[String]) -> (Child, String) {
+fn spawn(head: &[OsString], listen: &str, arguments: &[String]) -> (Child, String) {
     let mut child = Command::new(LONGRUN)
-        .args(["serve", "--listen", listen, "--log", "warn", "--data"])
-        .arg(data)
+        .args(head)
+        .args(["--listen", listen, "--log", "warn"])
         .args(arguments)
         .env_remove("LONGRUN_TOKEN")
         .stdin(Stdio::null())

@@ -12,6 +12,7 @@ mod protocol;
 mod queues;
 mod read;
 mod submit;
+mod travel;
 mod watch;
 mod work;
 mod worker;

@@ -5,4 +5,5 @@ pub(super) mod events;
 pub(super) mod patch;
 pub(super) mod queue;
 pub(super) mod submission;
+pub(super) mod travel;
 pub(super) mod work;

@@ -11,6 +11,7 @@ mod patch;
 mod queues;
 mod retry;
 mod submit;
+mod travel;
 mod work;
 mod workers;
 
@@ -27,9 +28,10 @@ use crate::operation::{Actor, Command, OperationId, Seq, Via};
 use crate::tracker::entry::Order;
 pub(super) use health::Described;
 
-/// Every route of the server.
+/// Every route of the server; that of a clock which tests set ahead only where there is one.
 pub fn table(app: App) -> Table {
-    Table::new(app)
+    let can_travel = app.tracker.can_travel();
+    let table = Table::new(app)
         .route(Scope::ReadWrite, routes!(submit::submit))
         .route(Scope::Read, routes!(list::list))
         .route(Scope::Read, routes!(list::count))
@@ -48,7 +50,8 @@ pub fn table(app: App) -> Table {
         .route(Scope::Manage, routes!(workers::workers))
         .route(Scope::Public, routes!(health::healthz))
         .route(Scope::Public, routes!(health::readyz))
-        .route(Scope::Public, routes!(health::openapi))
+        .route(Scope::Public, routes!(health::openapi));
+    if can_travel { table.route(Scope::Manage, routes!(travel::advance)) } else { table }
 }
 
 /// The operation that a path names. One that is no UUID names none.

@@ -30,7 +30,8 @@ pub(super) fn verdict(root: &Path) -> Result<(), String> {
     let files = fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     for file in files.flatten() {
         let lines = fs::read_to_string(file.path()).map_err(|error| error.to_string())?;
-        let into = if file.file_name() == "documented" { &mut documented } else { &mut seen };
+        let describes = file.file_name().to_string_lossy().starts_with("documented.");
+        let into = if describes { &mut documented } else { &mut seen };
         into.extend(lines.lines().map(str::to_owned));
     }
     judge(&documented, &seen)?;
