@@ -64,12 +64,14 @@ pub enum ServeError {
 /// Serves until SIGTERM, Ctrl-C or a failure of the store; by a clock that its clients may set ahead, if one is given.
 pub async fn run(settings: Settings, clock: Option<Arc<SetAhead>>) -> Result<(), ServeError> {
     let (mut stop, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let time: Arc<dyn TimeSource> = match &clock {
+        Some(clock) => clock.clone(),
+        None => Arc::new(Machine::default()),
+    };
     let (store, reader) = sqlite::open(sqlite::Options {
         directory: settings.data.clone(),
         min_free_bytes: settings.min_free_bytes,
-        time: clock
-            .clone()
-            .map_or_else(|| Arc::new(Machine::default()) as Arc<dyn TimeSource>, |clock| clock),
+        time,
     })?;
     let retention = Retention { operations: settings.retain, events: settings.retain_events };
     let options = Options { retention, clock, ..Options::default() };

@@ -205,8 +205,8 @@ impl Given {
     }
 
     /// What holds for a server whose data is in a directory of its own making.
-    pub fn settle_over(self, data: PathBuf) -> Result<Settings, SettingsError> {
-        let settings = Self { data: self.data.or(Some(data.clone())), ..self }.settle()?;
+    pub fn settle_over(self, data: &Path) -> Result<Settings, SettingsError> {
+        let settings = Self { data: self.data.or_else(|| Some(data.to_owned())), ..self }.settle()?;
         if settings.data == data {
             Ok(settings)
         } else {

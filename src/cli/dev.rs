@@ -25,7 +25,7 @@ impl Dev {
         let failed =
             |error| Failure::new(Exit::Failed, format!("no temporary directory can be made: {error}"));
         let data = tempfile::Builder::new().prefix("longrun-dev-").tempdir().map_err(failed)?;
-        let settings = self.given.settle_over(data.path().to_owned());
+        let settings = self.given.settle_over(data.path());
         let settings = settings.map_err(|error| Failure::usage(error.to_string()))?;
         serve::serve(settings, self.test_clock.then(|| Arc::new(SetAhead::default())))
     }
