@@ -29,11 +29,20 @@ function settings(more: Record<string, string> = {}): Record<string, string> {
 }
 
 async function startWorker(t: TestContext, variables: Record<string, string>): Promise<ChildProcess> {
-  const program = join(PACKAGE, "scenarios/worker.mjs");
+  const types = /"operationTypes":\["complete","crash",.*\n/;
+  return startProgram(t, join(PACKAGE, "scenarios/worker.mjs"), types, variables);
+}
+
+async function startProgram(
+  t: TestContext,
+  program: string,
+  ready: RegExp,
+  variables: Record<string, string>,
+): Promise<ChildProcess> {
   const environment = { ...process.env, ...variables };
   const child = spawn(process.execPath, [program], { env: environment, stdio: ["ignore", "pipe", "ignore"] });
   finallyDo(t, () => end(child, "SIGKILL"));
-  assert.match(await firstMatch(child, /\{.*\}\n/), /"operationTypes":\["complete","crash",/);
+  await firstMatch(child, ready);
   return child;
 }
 
@@ -94,17 +103,6 @@ test("a cancel reaches a handler that waits", async (t) => {
   assert.deepEqual(await ended(id), ["Failed", undefined, "canceled", 1]);
 });
 
-test("progress reaches those who watch", async (t) => {
-  const variables = settings();
-  await startWorker(t, variables);
-  const until = join(tmpdir(), randomUUID());
-  const id = await submit(variables, { operationType: "progress", input: { until } });
-  await stands(id, ({ percentComplete }) => percentComplete === 50);
-  assert.equal((await client.get(id)).operation.statusDetail, "half");
-  await writeFile(until, "");
-  assert.deepEqual(await ended(id), ["Completed", { done: true }, undefined, 1]);
-});
-
 test("a worker that was frozen past its lease completes nothing", async (t) => {
   const variables = settings();
   const first = await startWorker(t, variables);
@@ -120,31 +118,44 @@ test("a worker that was frozen past its lease completes nothing", async (t) => {
   assert.equal(await end(first, "SIGTERM"), 0);
 });
 
+/** Starts an operation whose handler waits until a file is there, and tells when it does: the file. */
+async function startWaiting(variables: Record<string, string>): Promise<[string, string]> {
+  const until = join(tmpdir(), randomUUID());
+  const id = await submit(variables, { operationType: "progress", input: { until } });
+  await stands(id, ({ percentComplete }) => percentComplete === 50);
+  return [id, until];
+}
+
+test("progress reaches those who watch", async (t) => {
+  const variables = settings();
+  await startWorker(t, variables);
+  const [id, until] = await startWaiting(variables);
+  assert.equal((await client.get(id)).operation.statusDetail, "half");
+  await writeFile(until, "");
+  assert.deepEqual(await ended(id), ["Completed", { done: true }, undefined, 1]);
+});
+
 test("a worker that is asked to end lets its handlers finish", async (t) => {
   const variables = settings({ LONGRUN_GRACE_SECONDS: "20" });
   const worker = await startWorker(t, variables);
-  const until = join(tmpdir(), randomUUID());
-  const id = await submit(variables, { operationType: "hold", input: { until } });
-  await stands(id, runs);
+  const [id, until] = await startWaiting(variables);
   worker.kill("SIGTERM");
   await submit(variables, { operationType: "complete" });
   await writeFile(until, "");
-  assert.deepEqual(await ended(id), ["Completed", { attempt: 1 }, undefined, 1]);
+  assert.deepEqual(await ended(id), ["Completed", { done: true }, undefined, 1]);
   assert.equal(await end(worker), 0);
 });
 
 test("what does not finish within the grace time is handed back, uncounted, with its checkpoint", async (t) => {
   const variables = settings({ LONGRUN_GRACE_SECONDS: "1", LONGRUN_LEASE_SECONDS: "30" });
   const worker = await startWorker(t, variables);
-  const until = join(tmpdir(), randomUUID());
   const resumed = await submit(variables, { operationType: "resume" });
-  const held = await submit(variables, { operationType: "hold", input: { until } });
-  await Promise.all([stands(resumed, runs), stands(held, runs)]);
+  const [waiting, until] = await startWaiting(variables);
   assert.equal(await end(worker, "SIGINT"), 0);
   await writeFile(until, "");
   await startWorker(t, variables);
   assert.deepEqual(await ended(resumed), ["Completed", { from: 5 }, undefined, 1]);
-  assert.deepEqual(await ended(held), ["Completed", { attempt: 1 }, undefined, 1]);
+  assert.deepEqual(await ended(waiting), ["Completed", { done: true }, undefined, 1]);
 });
 
 test("hundreds of operations are carried out once each", async (t) => {
@@ -158,4 +169,13 @@ test("hundreds of operations are carried out once each", async (t) => {
   const ids = (await Promise.all(Array.from({ length: 8 }, lane))).flat();
   await startWorker(t, variables);
   for (const id of ids) assert.deepEqual(await ended(id), ["Completed", 1, undefined, 1]);
+});
+
+test("a handler that keeps the event loop busy keeps its lease", async (t) => {
+  await startProgram(t, join(PACKAGE, "build/support/busy.js"), /ready/, { LONGRUN_URL: server.url });
+  // More than one can start is claimed at once: what waits for the first is to be kept, too.
+  const submits = [3, 1].map((seconds) => client.submit({ operationType: "compute", input: seconds }));
+  for (const { operation } of await Promise.all(submits)) {
+    assert.deepEqual(await ended(operation.id), ["Completed", "computed", undefined, 1]);
+  }
 });

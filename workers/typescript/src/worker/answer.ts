@@ -3,7 +3,7 @@
 import { LongrunError } from "../client/error.js";
 import { Attempt, keyOf, seconds } from "../handler/attempt.js";
 import { Context } from "../handler/context.js";
-import { carryOut } from "../handler/index.js";
+import { type AttemptEnd, carryOut } from "../handler/index.js";
 import type { OperationError } from "../wire/operation.js";
 import type { ClaimedOperation, ExchangeAnswer, Notice, Outcome, Report } from "../wire/work.js";
 import { type CallEnd, type Request, isLost } from "./call.js";
@@ -11,6 +11,7 @@ import { fail, isDenied } from "./drain.js";
 import { lose, renew, wakeAt } from "./lease.js";
 import { ofRefused } from "./report.js";
 import type { Calls, Runtime } from "./runtime.js";
+import type { Told } from "./standby.js";
 
 /** What an operation is of whose type nothing is said. */
 const DEFAULT_TYPE = "noop";
@@ -46,7 +47,15 @@ function heed(runtime: Runtime, request: Request, sent: number, answer: Exchange
   });
   for (const notice of answer.notices) heedNotice(runtime, notice, now);
   const granted = grantedAt(request, sent, now);
-  for (const claimed of answer.operations) takeUp(runtime, claimed, granted, now);
+  const starts = answer.operations.flatMap((claimed) => takeUp(runtime, claimed, granted, now));
+  // The first may keep this thread busy for long: by then all of them are in the standby's table.
+  for (const start of starts) start();
+}
+
+/** Takes in what the standby has heard while the loop did not turn. */
+export function renewedElsewhere(runtime: Runtime, told: Told, now: number): void {
+  const { id, leaseToken, outcome, sent } = told;
+  runningOutcome(runtime, { id, leaseToken, status: "Running" }, outcome, sent, now);
 }
 
 function runningOutcome(runtime: Runtime, report: Report, outcome: Outcome, sent: number, now: number): void {
@@ -96,11 +105,11 @@ function heedNotice(runtime: Runtime, notice: Notice, now: number): void {
   if (notice.kind === "lost") lose(runtime, attempt, now, "the server gave notice");
 }
 
-/** Starts what was claimed, or hands it back where that cannot be. */
-function takeUp(runtime: Runtime, claimed: ClaimedOperation, granted: number, now: number): void {
-  const { held, handlers, outbox, stats, settings } = runtime;
+/** Holds what was claimed, and gives what starts it; hands it back where that cannot be. */
+function takeUp(runtime: Runtime, claimed: ClaimedOperation, granted: number, now: number): (() => void)[] {
+  const { held, handlers, outbox, stats, settings, standby } = runtime;
   const attempt = new Attempt(claimed, granted, runtime.touch);
-  if (held.has(attempt.key)) return; // a claim that was repeated has brought it before
+  if (held.has(attempt.key)) return []; // a claim that was repeated has brought it before
   stats.claimed += 1;
   const operationType = claimed.operationType ?? DEFAULT_TYPE;
   const handler = handlers.get(operationType);
@@ -108,16 +117,18 @@ function takeUp(runtime: Runtime, claimed: ClaimedOperation, granted: number, no
     settings.logger.error("claimed an operation without a handler", { id: attempt.id, operationType });
   if (!handler || runtime.drain || now >= attempt.leaseEnd) {
     outbox.push({ id: attempt.id, leaseToken: attempt.token, status: "NotStarted" });
-    return;
+    return [];
   }
   held.set(attempt.key, attempt);
+  standby?.hold(attempt);
   // A repeated claim may bring what was canceled meanwhile.
   if (claimed.cancelRequested) attempt.stop("cancel");
   wakeAt(runtime, Math.min(attempt.nextHeartbeat, attempt.end));
   const context = new Context(attempt, runtime.draining.signal);
-  void carryOut(handler, attempt, context).then((end) => {
+  const finish = (end: AttemptEnd): void => {
     runtime.finish(attempt, end);
-  });
+  };
+  return [() => void carryOut(handler, attempt, context).then(finish)];
 }
 
 /** The server takes this request never. */

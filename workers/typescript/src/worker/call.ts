@@ -68,7 +68,7 @@ async function repeat(request: Request, carriage: Carriage, withdrawal: AbortSig
   const body = writeRequest(request);
   for (;;) {
     const sent = now();
-    const result = await exchange(body, carriage, withdrawal);
+    const result = await exchange(body, carriage.transport, carriage.patience, withdrawal);
     if (!(result instanceof LongrunError) || !isLost(result)) return { request, sent, result };
     const delay = backoff.delay(result.retryAfterSeconds);
     const { message } = result;
@@ -77,10 +77,12 @@ async function repeat(request: Request, carriage: Carriage, withdrawal: AbortSig
   }
 }
 
-async function exchange(
+/** Sends a call once, and takes so many milliseconds at most for it. */
+export async function exchange(
   body: string,
-  { transport, patience }: Carriage,
-  signal: AbortSignal,
+  transport: Transport,
+  patience: number,
+  signal?: AbortSignal,
 ): Promise<ExchangeAnswer | LongrunError> {
   try {
     const call = { method: "POST", path: "/v1.0/work", body, deadline: now() + patience, signal };
@@ -122,7 +124,8 @@ async function isGivenUp(
   }
 }
 
-function writeRequest({ workerId, texts, claim }: Request): string {
+/** Writes a call, with its reports as they were written before. */
+export function writeRequest({ workerId, texts, claim }: Request): string {
   const wanted = claim ? `,"claim":${JSON.stringify(claim)}` : "";
   return `{"workerId":${JSON.stringify(workerId)},"reports":[${texts.join(",")}]${wanted}}`;
 }

@@ -15,7 +15,8 @@
  * The rooms: `options` are the settings and their bounds; `runtime` is the loop and `bell` how it wakes;
  * `launch` says which call goes out when, `call` is one until it is answered; `outbox` has what is to be
  * reported, `report` is the end of an attempt in a report; `answer` is what an answer changes; `lease` are
- * heartbeats, and leases that end; `drain` is the shutdown, `signals` what asks for it.
+ * heartbeats, and leases that end; `standby` and its thread keep those while a handler keeps this thread
+ * busy; `drain` is the shutdown, `signals` what asks for it.
  */
 
 import { Client } from "../client/client.js";
@@ -25,6 +26,7 @@ import { type AnyHandler, type Handler, type HandlerOptions, anyHandler } from "
 import { type Settings, type WorkerOptions, checkTypes, settings } from "./options.js";
 import { Runtime } from "./runtime.js";
 import { untilSignal } from "./signals.js";
+import { Standby } from "./standby.js";
 import type { Stats } from "./stats.js";
 
 /** How a worker runs. */
@@ -50,7 +52,10 @@ export class Worker {
   private hasRun = false;
 
   /** A worker for the server at a URL. Throws an `invalidRequest` for what the protocol does not allow. */
-  constructor(url: string, options: WorkerOptions = {}) {
+  constructor(
+    private readonly url: string,
+    private readonly options: WorkerOptions = {},
+  ) {
     const { token, fetch } = options;
     this.transport = new Client(url, { token, ...(fetch ? { fetch } : {}) }).transport;
     this.settings = settings(options);
@@ -96,8 +101,14 @@ export class Worker {
     checkTypes(this.operationTypes);
     if (this.hasRun) throw invalidRequest("a worker runs once: make another one");
     this.hasRun = true;
-    const runtime = new Runtime(this.transport, this.handlers, this.settings, this.counts);
+    const runtime = new Runtime(this.transport, this.handlers, this.settings, this.counts, this.standby());
     await (signal ? runtime.run(signal) : untilSignal((shutdown) => runtime.run(shutdown)));
     return this.stats;
+  }
+
+  /** A `fetch` of the program's own cannot be given to another thread. */
+  private standby(): Standby | undefined {
+    const { token, fetch } = this.options;
+    return fetch ? undefined : new Standby({ url: this.url, token }, this.settings);
   }
 }

@@ -47,6 +47,7 @@ export function renew(runtime: Runtime, attempt: Attempt, sent: number, lease: n
   attempt.leaseEnd = sent + lease;
   // A lease that is no longer extended shrinks; the thirds of it must not become a flood.
   attempt.nextHeartbeat = sent + Math.max(lease / 3, asked / 12);
+  runtime.standby?.hold(attempt);
 }
 
 /** The server says that the lease is gone: the handler stops, and nothing more is said of it. */
@@ -54,6 +55,7 @@ export function lose(runtime: Runtime, attempt: Attempt | undefined, now: number
   if (!attempt || attempt.isLost) return;
   runtime.settings.logger.warn("lease lost", { id: attempt.id, leaseToken: attempt.token, why });
   attempt.isLost = true;
+  runtime.standby?.drop(attempt);
   attempt.stop("leaseLost");
   attempt.abortAt ??= now + STOP_WITHIN;
   wakeAt(runtime, attempt.abortAt);
@@ -65,7 +67,7 @@ export function lose(runtime: Runtime, attempt: Attempt | undefined, now: number
  * since nothing can end it from outside, but whatever it returns counts no more.
  */
 export function abort(runtime: Runtime, attempt: Attempt): void {
-  if (!runtime.held.delete(attempt.key)) return;
+  if (!runtime.letGo(attempt)) return;
   const { id, token, reason } = attempt;
   runtime.settings.logger.warn("handler given up: it was told to stop and went on", {
     id,

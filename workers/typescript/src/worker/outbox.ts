@@ -5,7 +5,7 @@ import { bytesOf } from "../handler/json.js";
 import { type RawJson, type Report, writeReport } from "../wire/work.js";
 
 /** The protocol's bound on the reports of one call. */
-const REPORTS_MAX = 1000;
+export const REPORTS_MAX = 1000;
 /** The protocol's bound on the body is 8 MiB; this leaves room for the rest of it. */
 const BATCH_BYTES_MAX = 7 * 1024 * 1024;
 /** A handler that reports progress in a tight loop shall not keep an exchange always on its way. */

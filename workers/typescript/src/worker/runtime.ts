@@ -6,7 +6,7 @@ import { now } from "../client/clock.js";
 import type { Transport } from "../client/transport.js";
 import type { Attempt } from "../handler/attempt.js";
 import type { AnyHandler, AttemptEnd } from "../handler/index.js";
-import { answered } from "./answer.js";
+import { answered, renewedElsewhere } from "./answer.js";
 import { Bell, NEVER, settled } from "./bell.js";
 import type { CallEnd, Outstanding } from "./call.js";
 import { type Drain, advanceDrain, beginDrain, farewell, isOver, nextStep } from "./drain.js";
@@ -15,6 +15,7 @@ import { lookAtLeases } from "./lease.js";
 import type { Settings } from "./options.js";
 import { Outbox } from "./outbox.js";
 import { ofEnd } from "./report.js";
+import type { Standby } from "./standby.js";
 import type { Stats } from "./stats.js";
 
 /** The calls that may be outstanding, each on a connection of its own. */
@@ -49,6 +50,7 @@ export class Runtime {
     readonly handlers: Map<string, AnyHandler>,
     readonly settings: Settings,
     readonly stats: Stats,
+    readonly standby: Standby | undefined,
   ) {
     this.operationTypes = [...handlers.keys()].sort();
     setMaxListeners(0, this.draining.signal);
@@ -66,6 +68,7 @@ export class Runtime {
         if (this.readCalls()) await settled();
         this.readFinished();
         const at = now();
+        for (const told of this.standby?.take() ?? []) renewedElsewhere(this, told, at);
         if (shutdown.aborted && !this.drain) beginDrain(this, at, this.settings.grace);
         lookAtLeases(this, at);
         advanceDrain(this, at);
@@ -79,7 +82,14 @@ export class Runtime {
     } finally {
       shutdown.removeEventListener("abort", ring);
       for (const call of Object.values(this.calls) as (Outstanding | undefined)[]) call?.withdraw();
+      await this.standby?.close();
     }
+  }
+
+  /** An attempt is over; whether it was not before. */
+  letGo(attempt: Attempt): boolean {
+    this.standby?.drop(attempt);
+    return this.held.delete(attempt.key);
   }
 
   /** A handler has ended. */
@@ -114,7 +124,7 @@ export class Runtime {
   private readFinished(): void {
     for (const [attempt, end] of this.finished.splice(0)) {
       // One that was given up just as it finished is reported already.
-      if (!this.held.delete(attempt.key)) continue;
+      if (!this.letGo(attempt)) continue;
       if (!attempt.isLost) this.outbox.push(...ofEnd(attempt, end));
     }
   }
