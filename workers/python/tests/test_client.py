@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from longrun import (
     quoted,
 )
 
-from .conftest import running
+from .conftest import Server, running
 
 
 async def test_what_was_submitted_is_read_back(client: Client, queue: str) -> None:
@@ -154,6 +155,37 @@ async def test_a_list_goes_through_all_pages(client: Client, queue: str) -> None
     with pytest.raises(LongrunError) as caught:
         await client.count("status eq Failed")
     assert caught.value.code == "invalidFilter"
+
+
+async def test_a_queue_is_paused_limited_and_set_free(
+    server: Server, client: Client, worker: Worker, queue: str
+) -> None:
+    limited = await client.set_queue(queue, paused=True, max_running=3, max_waiting=1)
+    assert (limited.name, limited.paused, limited.max_running, limited.max_waiting) == (queue, True, 3, 1)
+    operation = await client.submit("t", queue=queue)
+    demand = await client.demand(queue)
+    assert (demand.ready, demand.running, demand.paused) == (1, 0, True)
+    async with Client(server.url, deadline=0.1) as hasty:
+        with pytest.raises(LongrunError) as caught:
+            await hasty.submit("t", queue=queue)
+    assert (caught.value.status, caught.value.code) == (429, "queueFull") and caught.value.is_transient
+    free = await client.set_queue(queue, paused=False, max_running=None)
+    assert (free.paused, free.max_running, free.max_waiting) == (False, None, 1)
+
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    @worker.handler("t")
+    async def handle(input: object, context: object) -> None:
+        begun.set()
+        await finish.wait()
+
+    async with running(worker):
+        await begun.wait()
+        known = next(found for found in await client.workers() if found.worker_id == worker.id)
+        finish.set()
+    assert (known.queues, known.operation_types, known.running) == ([queue], ["t"], 1)
+    held = known.operations[0]
+    assert (held.id, held.queue, held.lease_token) == (operation.id, queue, 1) and held.lease_seconds > 0
 
 
 async def test_queues_and_attempts_are_told(client: Client, worker: Worker, queue: str) -> None:

@@ -39,7 +39,7 @@ def test_every_verb_is_there_and_blocks(server: Server, queue: str) -> None:
 
 def test_the_blocking_client_has_all_verbs_of_the_other() -> None:
     def verbs(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
+        return {name for name in dir(kind) if not name.startswith("_")}
 
     assert verbs(sync.Client) == verbs(Client)
 

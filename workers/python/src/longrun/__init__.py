@@ -31,7 +31,21 @@ from .handler import (
     StopReason,
     Success,
 )
-from .wire import Attempt, Event, Operation, OperationError, Page, Queue, Retry, Snapshot, Status, Waiting
+from .wire import (
+    Attempt,
+    Demand,
+    Event,
+    HeldOperation,
+    Operation,
+    OperationError,
+    Page,
+    Queue,
+    Retry,
+    Snapshot,
+    Status,
+    Waiting,
+    WorkerInfo,
+)
 from .worker import Stats, Worker
 
 __all__ = [
@@ -40,9 +54,11 @@ __all__ = [
     "ConflictError",
     "Context",
     "DeadlineError",
+    "Demand",
     "DeniedError",
     "Event",
     "HandlerError",
+    "HeldOperation",
     "InvalidAnswerError",
     "LongrunError",
     "NotFoundError",
@@ -66,5 +82,6 @@ __all__ = [
     "Waiting",
     "Watch",
     "Worker",
+    "WorkerInfo",
     "quoted",
 ]

@@ -13,8 +13,8 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from .client import DEADLINE_SECONDS
 from .client import Client as AsyncClient
+from .client.calls import DEADLINE_SECONDS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,6 +74,9 @@ class Client:
     delete = _done(AsyncClient.delete)
     patch = _done(AsyncClient.patch)
     queues = _done(AsyncClient.queues)
+    demand = _done(AsyncClient.demand)
+    set_queue = _done(AsyncClient.set_queue)
+    workers = _done(AsyncClient.workers)
     health = _done(AsyncClient.health)
     advance_clock = _done(AsyncClient.advance_clock)
 

@@ -144,19 +144,63 @@ class Event:
 
 
 @dataclass(slots=True, kw_only=True)
-class Queue:
-    """How one queue stands; operations by what they are at."""
+class Demand:
+    """What an autoscaler asks of a queue."""
+
+    ready: int = 0
+    """Operations that may be claimed."""
+    delayed: int = 0
+    """Those that may not start yet."""
+    running: int = 0
+    """Those under a lease."""
+    oldest_ready_seconds: float = 0
+    """Since when the oldest ready one waits; 0 when there is none."""
+    paused: bool = False
+    """Nothing is claimed from it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Queue(Demand):
+    """How a queue stands, and what is set for it."""
 
     name: str
-    ready: int = 0
-    delayed: int = 0
-    running: int = 0
     completed: int = 0
     failed: int = 0
-    oldest_ready_seconds: float = 0
-    paused: bool = False
     max_running: int | None = None
+    """How many may run at a time; ``None``: any number."""
     max_waiting: int | None = None
+    """How many may wait before new ones are refused; ``None``: any number."""
+
+
+@dataclass(slots=True, kw_only=True)
+class HeldOperation:
+    """An operation that a worker holds."""
+
+    id: str
+    queue: str = ""
+    operation_type: str = ""
+    lease_token: int = 0
+    lease_seconds: float = 0
+    """What is left of its lease."""
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkerInfo:
+    """A worker process, as the server knows it."""
+
+    worker_id: str
+    last_asked_date_time: str | None = None
+    """When it last asked for work; ``None``: too long ago."""
+    address: str | None = None
+    """From where, which may be a proxy; ``None``: the server itself."""
+    queues: list[str] | None = None
+    """Of which queues; ``None``: of every one."""
+    operation_types: list[str] | None = None
+    """Of which types; ``None``: of every one."""
+    running: int = 0
+    """How many operations it holds."""
+    operations: list[HeldOperation] = field(default_factory=list)
+    """The first of those."""
 
 
 @dataclass(slots=True, kw_only=True)

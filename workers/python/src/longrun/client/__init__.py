@@ -4,6 +4,7 @@ Every call has an absolute deadline. A submit always carries an idempotency key,
 key when its answer is lost or the server asks to come back later; reads are repeated likewise. Calls that are
 not safe to repeat are sent once.
 
+* ``calls``: what is repeated, and what is sent once; ``queues``: the verbs of queues and workers;
 * ``submission``: what a submit and a patch send; ``listing``: pages; ``watch``, ``events``: server-sent
   events.
 """
@@ -14,23 +15,21 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from ..backoff import Backoff
 from ..encode import to_json
-from ..errors import DeadlineError, InvalidAnswerError, LongrunError
-from ..transport import Answer, Transport
-from ..wire import Attempt, OperationError, Queue, Retry, Snapshot, Status, read
+from ..errors import DeadlineError, InvalidAnswerError
+from ..wire import Attempt, OperationError, Retry, Snapshot, Status, read
+from .calls import snapshot, values
 from .listing import Pages, count_path, quoted
+from .queues import QueueCalls
 from .submission import ABSENT, body_of, fresh_key, key_header, prefer_wait, submit_fields
 from .watch import Watch, events_path
 
 __all__ = ["Client", "Pages", "Watch", "quoted"]
 
-DEADLINE_SECONDS = 30.0
 # The server cuts longer waits to this.
 WAIT_SECONDS_MAX = 60.0
 # An answer this much sooner than asked for means that the server does not wait now.
@@ -40,7 +39,7 @@ POLL_SECONDS = 1.0
 Id = str | UUID
 
 
-class Client:
+class Client(QueueCalls):
     """A client of one server, for one event loop.
 
     ``token`` is the bearer token; a server on loopback may need none. ``deadline`` are the seconds that one
@@ -49,32 +48,6 @@ class Client:
 
     Every method raises ``LongrunError`` when the server refuses or cannot be reached.
     """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str | None = None,
-        deadline: float = DEADLINE_SECONDS,
-        http2: bool = False,
-    ) -> None:
-        self._transport = Transport(url, token, http2=http2)
-        self._deadline = deadline
-
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._transport.close()
 
     async def submit(
         self,
@@ -238,10 +211,6 @@ class Client:
         body = to_json(body_of(given))
         return snapshot(await self._once("PATCH", operation_path(id), headers=headers, body=body))
 
-    async def queues(self) -> Sequence[Queue]:
-        """How the tenant's queues stand, by name."""
-        return [read(Queue, queue) for queue in values(await self._read("/v1.0/queues"))]
-
     async def health(self) -> None:
         """Returns when the server is ready to serve, else raises its reason."""
         await self._once("GET", "/readyz")
@@ -257,63 +226,7 @@ class Client:
             raise InvalidAnswerError("currentDateTime was expected")
         return str(answer["currentDateTime"])
 
-    async def _read(
-        self, path: str, headers: Mapping[str, str] | None = None, seconds: float | None = None
-    ) -> Answer:
-        seconds = self._deadline if seconds is None else seconds
-        return await self._repeated("GET", path, headers=headers or {}, body=None, seconds=seconds)
-
-    async def _once(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> Answer:
-        deadline = time.monotonic() + self._deadline
-        answer = await self._transport.send(method, path, deadline=deadline, headers=headers, body=body)
-        return answer.success()
-
-    async def _repeated(
-        self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, seconds: float
-    ) -> Answer:
-        """Sends the same call until it succeeds, is refused for good, or its time is over.
-
-        A 304 counts as success: only a call with ``If-None-Match`` is answered so.
-        """
-        backoff, deadline = Backoff(), time.monotonic() + seconds
-        while True:
-            try:
-                answer = await self._transport.send(
-                    method, path, deadline=deadline, headers=headers, body=body
-                )
-                return answer if answer.status == 304 else answer.success()
-            except LongrunError as error:
-                delay = backoff.delay(error.retry_after)
-                # The last error says more than "the time is over" would.
-                if not error.is_transient or time.monotonic() + delay >= deadline:
-                    raise
-            await asyncio.sleep(delay)
-
 
 def operation_path(id: Id, verb: str = "") -> str:
     """The path of one operation, or of a verb of it."""
     return f"/v1.0/operations/{quote(str(id), safe='')}{verb}"
-
-
-def snapshot(answer: Answer) -> Snapshot:
-    """Reads an answer that is an operation."""
-    headers = answer.headers
-    return read(
-        Snapshot,
-        answer.json(),
-        etag=headers.get("etag"),
-        retry_after=answer.retry_after,
-        location=headers.get("location"),
-        replayed=headers.get("idempotency-replayed") == "true",
-    )
-
-
-def values(answer: Answer) -> Sequence[Any]:
-    """The list that an answer holds as its ``value``."""
-    body = answer.json()
-    if not isinstance(body, dict) or not isinstance(body.get("value"), list):
-        raise InvalidAnswerError("a list was expected")
-    found: Sequence[Any] = body["value"]
-    return found

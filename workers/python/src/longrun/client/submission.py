@@ -12,14 +12,14 @@ from ..wire import OperationError, Retry, camel, written
 KEY_BYTES_MAX = 255
 
 
-class _Absent:
+class Absent:
     """Stands for a value that was not given, where ``None`` is one: JSON's ``null``."""
 
     def __repr__(self) -> str:
         return "ABSENT"
 
 
-ABSENT: Final = _Absent()
+ABSENT: Final = Absent()
 
 
 def fresh_key() -> str:
