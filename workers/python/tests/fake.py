@@ -69,7 +69,8 @@ class Fake:
         self._tasks.add(task)
         try:
             number = self._connections
-            while (call := await _read(reader, number)) is not None:
+            while True:
+                call = await _read(reader, number)
                 self.calls.append(call)
                 answer = await self.script(call)
                 if not answer.lost:
@@ -77,8 +78,8 @@ class Fake:
                     await writer.drain()
                 if answer.lost or answer.cut:
                     return
-        except (ConnectionError, asyncio.CancelledError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has gone, or the test is over
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -118,11 +119,8 @@ async def proxy(upstream: str, lose: Callable[[Call], bool]) -> AsyncIterator[Fa
             yield server
 
 
-async def _read(reader: asyncio.StreamReader, connection: int) -> Call | None:
-    try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    except asyncio.IncompleteReadError:
-        return None
+async def _read(reader: asyncio.StreamReader, connection: int) -> Call:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
     first, *lines = head.splitlines()
     method, path, _ = first.split(" ")
     headers = {}

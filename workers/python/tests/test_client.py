@@ -165,7 +165,7 @@ async def test_a_queue_is_paused_limited_and_set_free(
     operation = await client.submit("t", queue=queue)
     demand = await client.demand(queue)
     assert (demand.ready, demand.running, demand.paused) == (1, 0, True)
-    async with Client(server.url, deadline=0.1) as hasty:
+    async with Client(server.url, deadline=4) as hasty:
         with pytest.raises(LongrunError) as caught:
             await hasty.submit("t", queue=queue)
     assert (caught.value.status, caught.value.code) == (429, "queueFull") and caught.value.is_transient

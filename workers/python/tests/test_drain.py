@@ -127,20 +127,21 @@ async def test_a_signal_drains_a_worker_process_and_it_exits_with_zero(
     process = program(server, queue)
     try:
         file = tmp_path / "go"
-        held = await client.submit("hold", {"until": str(file)}, queue=queue)
         resumed = await client.submit("resume", queue=queue)
+        held = await client.submit("progress", {"until": str(file)}, queue=queue)
 
-        async def both_run() -> bool:
-            return all([(await client.get(id)).status == "Running" for id in (held.id, resumed.id)])
+        async def told() -> bool:
+            # That it is `Running` says only that it was given out.
+            return (await client.get(held.id)).percent_complete == 50
 
-        await until(both_run)
+        await until(told)
         process.send_signal(number)
         file.touch()
         assert await asyncio.to_thread(process.wait, PATIENCE) == 0
     finally:
         process.kill()
         process.wait()
-    assert (await client.get(held.id)).result == {"attempt": 1}
+    assert (await client.get(held.id)).result == {"done": True}
     assert (await client.get(resumed.id)).status == "NotStarted"
 
 

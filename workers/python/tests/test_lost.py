@@ -36,7 +36,7 @@ async def test_repetition_ends_with_the_deadline_and_tells_the_last_error() -> N
     async def script(call: Call) -> Answer:
         return Answer(503, {"error": {"code": "storeUnavailable", "message": "no"}})
 
-    async with fake(script) as server, Client(server.url, deadline=0.5) as client:
+    async with fake(script) as server, Client(server.url, deadline=3) as client:
         with pytest.raises(LongrunError) as caught:
             await client.submit("t")
         assert caught.value.code == "storeUnavailable" and len(server.calls) >= 2

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..backoff import Backoff
-from ..errors import InvalidAnswerError, LongrunError
+from ..errors import DeadlineError, InvalidAnswerError, LongrunError
 from ..transport import Answer, Transport
 from ..wire import Snapshot, read
 
@@ -68,17 +68,22 @@ class Calls:
         A 304 counts as success: only a call with ``If-None-Match`` is answered so.
         """
         backoff, deadline = Backoff(), time.monotonic() + seconds
+        before: LongrunError | None = None
         while True:
             try:
                 answer = await self._transport.send(
                     method, path, deadline=deadline, headers=headers, body=body
                 )
                 return answer if answer.status == 304 else answer.success()
+            except DeadlineError:
+                if before is not None:
+                    raise before from None  # it says more than that the time is over
+                raise
             except LongrunError as error:
                 delay = backoff.delay(error.retry_after)
-                # The last error says more than "the time is over" would.
                 if not error.is_transient or time.monotonic() + delay >= deadline:
                     raise
+                before = error
             await asyncio.sleep(delay)
 
 
