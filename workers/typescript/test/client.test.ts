@@ -150,6 +150,23 @@ test("a failed operation gets its attempts back, and shows those it had", async 
   await client.wait(operation.id, { timeoutSeconds: 30 });
 });
 
+test("queues are paused and limited, and tell who works for them", async () => {
+  const queue = `limits-${randomUUID()}`;
+  const limited = await client.setQueue(queue, { paused: true, maxRunning: 3, maxWaiting: 1 });
+  assert.deepEqual([limited.paused, limited.maxRunning, limited.maxWaiting], [true, 3, 1]);
+  const { operation } = await client.submit({ queue, operationType: "nobodys" });
+  assert.equal((await client.get(operation.id)).operation.waiting?.reason, "queuePaused");
+  const impatient = new Client(server.url, { deadlineSeconds: 0.5 });
+  await assert.rejects(impatient.submit({ queue }), { status: 429, code: "queueFull", isTransient: true });
+  const { ready, running, paused } = await client.demand(queue);
+  assert.deepEqual([ready, running, paused], [1, 0, true]);
+  const free = await client.setQueue(queue, { paused: false, maxRunning: null, maxWaiting: null });
+  assert.ok(!free.paused && !("maxRunning" in free) && !("maxWaiting" in free));
+  await assert.rejects(client.setQueue(queue, { maxRunning: -1 }), { code: "invalidRequest" });
+  const [own] = await client.workers();
+  assert.deepEqual([own?.running, own?.operations], [0, []], "the server's own tasks");
+});
+
 test("a watch tells of one operation to its end", async () => {
   const { operation } = await client.submit({ operationType: "sleep", input: { seconds: 0.6, steps: 3 } });
   const events: string[] = [];

@@ -62,11 +62,15 @@ test("it has no dependencies, and nothing in it but what is built and what it is
 });
 
 test("the README's examples run as they stand there", async (t) => {
-  const [worker = "", schema = "", submit = "", watch = ""] = await examples();
+  const [worker = "", schema = "", submit = "", watch = "", testing = ""] = await examples();
   const thumbnail = `const Thumbnail = { parse: (input: unknown) => input as { picture: string } };
     const makeThumbnail = async (input: { picture: string }) => ({ made: input.picture });`;
   const parsing = worker.replace("await worker.run();", `${thumbnail}\n${schema}`);
-  assert.equal(await compile({ worker, parsing, submit: `${submit}${watch}` }), "");
+  const given = `import { Client, Worker } from "longrun-sdk";
+    const [url, remind] = ["http://x", () => null];
+    const client = new Client(url);`;
+  const programs = { worker, parsing, submit: `${submit}${watch}`, testing: `${given}\n${testing}` };
+  assert.equal(await compile(programs), "");
   const child = spawn(process.execPath, ["worker.js"], {
     cwd: user,
     stdio: ["ignore", "inherit", "inherit"],

@@ -7,7 +7,8 @@
  * signal once that has fired.
  */
 
-import type { Attempt, Operation, Queue } from "../wire/operation.js";
+import type { Attempt, Operation } from "../wire/operation.js";
+import type { Demand, Queue, QueueChange, WorkerInfo } from "../wire/queue.js";
 import type { Patch, Submit } from "../wire/submit.js";
 import { now } from "./clock.js";
 import { invalidAnswer, invalidRequest } from "./error.js";
@@ -155,9 +156,28 @@ export class Client {
     await this.once({ method: "DELETE", path: operationPath(id) }, options);
   }
 
-  /** The queues with their depths and limits. */
+  /** The queues that hold anything or are paused or limited, by name. */
   async queues(options: CallOptions = {}): Promise<Queue[]> {
     return values(await this.read("/v1.0/queues", options));
+  }
+
+  /** How much a queue wants workers. One that never was wants none. */
+  async demand(queue: string, options: CallOptions = {}): Promise<Demand> {
+    return json(await this.read(queuePath(queue, "/demand"), options)) as Demand;
+  }
+
+  /**
+   * Pauses, resumes or limits a queue; how it stands then. Repeated as a read is: a change says what is to be,
+   * not by how much.
+   */
+  async setQueue(queue: string, change: QueueChange, options: CallOptions = {}): Promise<Queue> {
+    const call = { method: "PATCH", path: queuePath(queue), body: body(change) };
+    return json(await this.repeated(call, options, 0)) as Queue;
+  }
+
+  /** The workers that asked for work in the last hour or hold operations; first those that asked last. */
+  async workers(options: CallOptions = {}): Promise<WorkerInfo[]> {
+    return values(await this.read("/v1.0/workers", options));
   }
 
   /** Resolves while the server is ready to serve; throws its reason while it is not. */
@@ -198,6 +218,10 @@ export class Client {
 
 function operationPath(id: Operation["id"], verb = ""): string {
   return `/v1.0/operations/${encodeURIComponent(id)}${verb}`;
+}
+
+function queuePath(queue: string, verb = ""): string {
+  return `/v1.0/queues/${encodeURIComponent(queue)}${verb}`;
 }
 
 function values<T>(answer: Answer): T[] {

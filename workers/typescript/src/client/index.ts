@@ -25,10 +25,10 @@ export {
   type Attempt,
   type Operation,
   type OperationError,
-  type Queue,
   type Retry,
   type Status,
   type Waiting,
   isTerminal,
 } from "../wire/operation.js";
+export type { Demand, HeldOperation, Queue, QueueChange, WorkerInfo } from "../wire/queue.js";
 export type { Patch, Submit } from "../wire/submit.js";

@@ -117,27 +117,3 @@ export interface Attempt {
   /** Why it ended badly. */
   error?: OperationError;
 }
-
-/** How a queue stands. */
-export interface Queue {
-  /** Its name. */
-  name: string;
-  /** Operations that may start now. */
-  ready: number;
-  /** Operations that may not start yet. */
-  delayed: number;
-  /** Operations that a worker holds. */
-  running: number;
-  /** Operations that ended well and are still kept. */
-  completed: number;
-  /** Operations that ended otherwise and are still kept. */
-  failed: number;
-  /** For how many seconds the one at the head has been ready. */
-  oldestReadySeconds: number;
-  /** Nothing is claimed from it. */
-  paused: boolean;
-  /** How many may run at a time; absent without a limit. */
-  maxRunning?: number;
-  /** How many may wait; absent without a limit. */
-  maxWaiting?: number;
-}

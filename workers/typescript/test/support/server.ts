@@ -29,9 +29,19 @@ export class LiveServer {
     private readonly directory: string,
   ) {}
 
-  static async start(...options: string[]): Promise<LiveServer> {
+  static start(...options: string[]): Promise<LiveServer> {
+    return LiveServer.of("serve", ...options);
+  }
+
+  /** One whose clock is set ahead by `Client.advanceClock`. */
+  static withTestClock(): Promise<LiveServer> {
+    return LiveServer.of("dev", "--test-clock", "--workers", "0");
+  }
+
+  private static async of(subcommand: string, ...options: string[]): Promise<LiveServer> {
     const directory = await mkdtemp(join(tmpdir(), "longrun-typescript-"));
-    const words = ["serve", "--listen", "127.0.0.1:0", "--data", join(directory, "data"), ...options];
+    const data = subcommand === "serve" ? ["--data", join(directory, "data")] : [];
+    const words = [subcommand, "--listen", "127.0.0.1:0", ...data, ...options];
     const server = spawn(binary(), words, { stdio: ["ignore", "pipe", "inherit"] });
     const url = await soon("the server's address", firstMatch(server, /http:\/\/[^\s"]+/));
     return new LiveServer(url, server, directory);
