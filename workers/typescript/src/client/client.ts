@@ -167,8 +167,8 @@ export class Client {
   }
 
   /**
-   * Pauses, resumes or limits a queue; how it stands then. Repeated as a read is: a change says what is to be,
-   * not by how much.
+   * Pauses, resumes or limits a queue; how it stands then. Repeated as a read is: a change says what is to
+   * be, not by how much.
    */
   async setQueue(queue: string, change: QueueChange, options: CallOptions = {}): Promise<Queue> {
     const call = { method: "PATCH", path: queuePath(queue), body: body(change) };
