@@ -55,12 +55,13 @@ struct Resume {
 
 /// Limit how many operations of a queue run or wait
 #[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("limits").required(true).multiple(true).args(["max_running", "max_waiting"])))]
 struct Limit {
     /// Its name
     name: String,
 
     /// How many may run at a time, or none for any number
-    #[arg(long, value_name = "N|none", required_unless_present = "max_waiting")]
+    #[arg(long, value_name = "N|none")]
     max_running: Option<Most>,
 
     /// How many may wait before new ones are refused, or none for any number

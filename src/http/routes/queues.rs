@@ -140,6 +140,8 @@ pub(super) async fn patch(
     let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
     let change = read::queue::read(&body)?;
     let depth = app.tracker.control(QueueOrder { tenant: caller.tenant.clone(), name, change }).await?;
+    let (queue, controls) = (&depth.queue, &depth.controls);
+    tracing::info!(tenant = %caller.tenant, %queue, by = ?caller.name, ?controls, "a queue's controls were set");
     answer::json(StatusCode::OK, &QueueView::of(&depth, app.tracker.reader().now()))
 }
 
