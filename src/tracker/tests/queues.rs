@@ -113,6 +113,20 @@ async fn when_one_of_a_limited_queue_ends_a_waiting_claim_has_the_next_in_that_c
 }
 
 #[tokio::test]
+async fn a_fresh_operation_of_a_paused_or_full_queue_reaches_no_waiting_claim() {
+    for (closed, open) in [(pause(true), pause(false)), (max_running(0), max_running(1))] {
+        let rig = Arc::new(Rig::new().await);
+        set(&rig, "default", closed).await.unwrap();
+        let waits = waiter(&rig, "w").await;
+        let id = rig.submitted("t").await;
+        assert_eq!(rig.get(id).await.status(), Status::NotStarted);
+        assert!(!waits.is_finished());
+        set(&rig, "default", open).await.unwrap();
+        assert_eq!(only(&waits.await.unwrap()).0, id);
+    }
+}
+
+#[tokio::test]
 async fn whatever_ends_a_lease_makes_room_for_a_waiting_claim() {
     let rig = Arc::new(Rig::new().await);
     set(&rig, "default", max_running(1)).await.unwrap();

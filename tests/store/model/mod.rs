@@ -67,7 +67,7 @@ proptest! {
 #[test]
 fn the_random_turns_meet_every_kind_of_event_and_fate() {
     let mut runner = TestRunner::deterministic();
-    let (mut kinds, mut fates, mut restarts, mut pruned) = (HashSet::new(), 0, 0, 0);
+    let (mut kinds, mut fates, mut restarts, mut pruned, mut woken) = (HashSet::new(), 0, 0, 0, 0);
     for _ in 0..CASES {
         let plans = lives().new_tree(&mut runner).expect("a life").current();
         let mut world = World::memory();
@@ -75,6 +75,7 @@ fn the_random_turns_meet_every_kind_of_event_and_fate() {
             let seen = play(&mut world, plan);
             kinds.extend(seen.events);
             pruned += seen.pruned;
+            woken += seen.woken;
             fates += usize::from(plan.fate != Fate::Committed);
             restarts += usize::from(matches!(plan.fate, Fate::Restarted | Fate::Crashed));
         }
@@ -82,6 +83,7 @@ fn the_random_turns_meet_every_kind_of_event_and_fate() {
     let missing: Vec<EventKind> = EventKind::ALL.into_iter().filter(|kind| !kinds.contains(kind)).collect();
     assert!(missing.is_empty(), "no life had {missing:?}");
     assert!(pruned > 50, "{pruned} operations were pruned");
+    assert!(woken > 20, "{woken} operations were ready for waiting claims");
     assert!(
         fates > 100 && restarts > 50,
         "{fates} turns were not simply committed, {restarts} met a restart"

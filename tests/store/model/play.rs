@@ -19,6 +19,8 @@ pub(super) struct Seen {
     pub(super) events: Vec<EventKind>,
     /// Operations that the turn pruned, whatever became of it.
     pub(super) pruned: usize,
+    /// Operations that waiting claims could have had.
+    pub(super) woken: usize,
 }
 
 impl Seen {
@@ -39,6 +41,7 @@ pub(super) fn play(world: &mut World, plan: &Plan) -> Seen {
     let mut turn = world.begin(&plan.touches(now));
     turn.jitter = plan.jitter;
     note_set(&mut seen, &turn.set);
+    seen.woken = turn.set.woken.len();
     for act in &plan.acts {
         perform(&mut seen, &mut turn, act);
     }
