@@ -89,6 +89,23 @@ test("a signal ends a call with its own reason", async () => {
   await assert.rejects(client.get(operation.id, { signal: controller.signal }), (error) => error === reason);
 });
 
+test("many calls share a signal", async () => {
+  const warnings: Error[] = [];
+  const hear = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", hear);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const { operation } = await client.submit({ operationType: "nobodys" });
+  await Promise.all(Array.from({ length: 30 }, () => client.get(operation.id, { signal })));
+  const reasons = Array.from({ length: 30 }, () =>
+    client.wait(operation.id, { signal }).catch((reason: unknown) => reason),
+  );
+  controller.abort(new Error("enough"));
+  for (const reason of await Promise.all(reasons)) assert.equal(reason, signal.reason);
+  process.removeListener("warning", hear);
+  assert.deepEqual(warnings, []);
+});
+
 test("a list goes through all pages, and a count counts them", async () => {
   const queue = `list-${randomUUID()}`;
   const ids: string[] = [];

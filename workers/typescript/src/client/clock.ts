@@ -1,5 +1,7 @@
 /** Time as it passes here: the monotonic clock, and waits that can be ended. */
 
+import { onAbort } from "./abort.js";
+
 /** The longest time that a timer takes; a longer one would fire at once. */
 const TIMER_MAX = 2 ** 31 - 1;
 
@@ -17,15 +19,15 @@ export function after(milliseconds: number, callback: () => void): ReturnType<ty
 export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    const abort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
+    const forget = signal && onAbort(signal, abort);
     const timer = after(milliseconds, () => {
-      signal?.removeEventListener("abort", abort);
+      forget?.();
       resolve();
     });
-    signal?.addEventListener("abort", abort, { once: true });
+    function abort(): void {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    }
   });
 }
 
@@ -33,6 +35,7 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
 export class Deadline {
   private readonly controller = new AbortController();
   private readonly timer: ReturnType<typeof setTimeout>;
+  private readonly forget: (() => void) | undefined;
   /** Whether the time was over before anything else. */
   isOver = false;
 
@@ -41,7 +44,7 @@ export class Deadline {
     private readonly outer?: AbortSignal,
   ) {
     outer?.throwIfAborted();
-    outer?.addEventListener("abort", this.abort, { once: true });
+    this.forget = outer && onAbort(outer, this.abort);
     this.timer = after(deadline - now(), () => {
       this.isOver = true;
       this.controller.abort();
@@ -65,6 +68,6 @@ export class Deadline {
   /** Forgets everything; the signal fires no more. */
   close(): void {
     clearTimeout(this.timer);
-    this.outer?.removeEventListener("abort", this.abort);
+    this.forget?.();
   }
 }

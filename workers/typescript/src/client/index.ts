@@ -3,7 +3,7 @@
  *
  * The rooms: `client` has the verbs, `transport` one call, `repeat` one that is sent again; `wait` polls,
  * `watch` follows events over connections that break, `list` and `filter` find; `error` is what goes wrong;
- * `clock`, `backoff` and `random` are time and chance.
+ * `clock`, `abort`, `backoff` and `random` are time and chance.
  */
 
 export { type CallOptions, Client, type ClientOptions } from "./client.js";

@@ -43,9 +43,8 @@ export class Outbox {
     this.ended.unshift(...reports);
   }
 
-  /** The attempt has something to say. */
+  /** The attempt has something to say, and is not there for it yet. */
   touch(attempt: Attempt): void {
-    if (attempt.isQueued) return;
     attempt.isQueued = true;
     this.news.push(attempt);
   }

@@ -106,7 +106,7 @@ export class Runtime {
 
   /** An attempt has news. */
   touch = (attempt: Attempt): void => {
-    if (this.held.get(attempt.key) !== attempt) return;
+    if (attempt.isQueued || this.held.get(attempt.key) !== attempt) return;
     this.outbox.touch(attempt);
     this.bell.ring();
   };
