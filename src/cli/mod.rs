@@ -3,6 +3,7 @@
 //! `serve` starts the server, `token` administers it on its own machine, `work` is a worker. All others are clients of the wire like
 //! any other, by the SDK's client.
 
+mod bar;
 mod bench;
 mod cancel;
 mod completions;

@@ -6,13 +6,12 @@
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{Table, presets};
+use indicatif::ProgressDrawTarget;
+use longrun_sdk::wire::Operation;
 use serde::Serialize;
 
+use super::bar::Bar;
 use super::exit::{Exit, Failure};
-
-/// A line of progress is cut to what the narrowest usual terminal shows, since it is written over itself.
-const PROGRESS_CHARS: usize = 79;
-const BACK_AND_CLEAR: &str = "\r\x1b[K";
 
 /// As what a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,8 +40,9 @@ pub(super) struct Output<'a> {
     form: Form,
     /// A person reads stderr while the subcommand goes on.
     live: bool,
-    /// A line of progress stands there.
-    in_progress: bool,
+    /// What stands there below everything else.
+    bar: Option<Bar>,
+    draw: fn() -> ProgressDrawTarget,
     /// Nobody reads the output any more.
     closed: bool,
 }
@@ -51,17 +51,24 @@ impl<'a> Output<'a> {
     /// That of the process.
     pub(super) fn of_process(out: &'a mut dyn Write, err: &'a mut dyn Write, json: bool) -> Self {
         let form = Form::of(io::stdout().is_terminal(), json);
-        Self { out, err, form, live: io::stderr().is_terminal(), in_progress: false, closed: false }
+        let draw = ProgressDrawTarget::stderr;
+        Self { out, err, form, live: io::stderr().is_terminal(), bar: None, draw, closed: false }
     }
 
     #[cfg(test)]
     pub(super) fn of_test(out: &'a mut dyn Write, err: &'a mut dyn Write, terminal: bool) -> Self {
-        Self { out, err, form: Form::of(terminal, false), live: terminal, in_progress: false, closed: false }
+        let (form, draw) = (Form::of(terminal, false), ProgressDrawTarget::hidden);
+        Self { out, err, form, live: terminal, bar: None, draw, closed: false }
     }
 
     /// Whether a person watches.
     pub(super) fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// Whether a person reads all that is written, and so needs no line for what a bar shows.
+    pub(super) fn has_bar(&self) -> bool {
+        self.live && self.form == Form::Table
     }
 
     /// Writes a value: as what `table` makes of it, or as JSON.
@@ -100,8 +107,13 @@ impl<'a> Output<'a> {
     /// Writes text as it is, and a newline where there is none.
     pub(super) fn write(&mut self, text: &str) -> Result<(), Failure> {
         let end = if text.ends_with('\n') { "" } else { "\n" };
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.write_all(end.as_bytes()));
-        match written.and_then(|()| self.out.flush()) {
+        let Self { out, bar, .. } = self;
+        let write = || {
+            out.write_all(text.as_bytes())?;
+            out.write_all(end.as_bytes())?;
+            out.flush()
+        };
+        match beside(bar.as_ref(), write) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 return Err(Failure::new(Exit::Failed, format!("the output cannot be written: {error}")));
             }
@@ -124,21 +136,16 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Shows how things stand, in one line that the next one replaces; to a person only.
-    pub(super) fn progress(&mut self, text: &str) {
+    /// Shows how an operation stands, by a bar below everything else; to a person only.
+    pub(super) fn progress(&mut self, operation: &Operation) {
         if self.live {
-            let line: String = plain(text).chars().take(PROGRESS_CHARS).collect();
-            self.in_progress = true;
-            // What cannot be told to a person need not end the subcommand.
-            let _ = write!(self.err, "{BACK_AND_CLEAR}{line}").and_then(|()| self.err.flush());
+            self.bar.get_or_insert_with(|| Bar::on((self.draw)())).show(operation);
         }
     }
 
-    /// Takes the line of progress away.
+    /// Takes the bar away.
     pub(super) fn end_progress(&mut self) {
-        if std::mem::take(&mut self.in_progress) {
-            let _ = write!(self.err, "{BACK_AND_CLEAR}").and_then(|()| self.err.flush());
-        }
+        self.bar = None;
     }
 
     /// Says why a subcommand came to nothing, if it did.
@@ -156,7 +163,17 @@ impl<'a> Output<'a> {
     }
 
     fn say(&mut self, line: &str) {
-        let _ = writeln!(self.err, "{line}");
+        let Self { err, bar, .. } = self;
+        // What cannot be told to a person need not end the subcommand.
+        let _ = beside(bar.as_ref(), || writeln!(err, "{line}"));
+    }
+}
+
+/// Writes above the bar, where there is one.
+fn beside<T>(bar: Option<&Bar>, write: impl FnOnce() -> T) -> T {
+    match bar {
+        Some(bar) => bar.beside(write),
+        None => write(),
     }
 }
 
@@ -232,17 +249,15 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_one_line_for_people_and_nothing_in_a_pipe() {
+    fn notes_stand_beside_the_bar_for_people_and_nowhere_in_a_pipe() {
         let act = |output: &mut Output<'_>| {
-            output.progress("10 %\nhalf");
-            output.progress(&"x".repeat(200));
+            output.progress(&Operation::default());
+            output.note("half\nof it");
             output.end_progress();
             output.end_progress();
             output.note("done");
         };
-        let line = "x".repeat(79);
-        let expected = format!("\r\x1b[K10 %\\nhalf\r\x1b[K{line}\r\x1b[Kdone\n");
-        assert_eq!(written(true, act), (String::new(), expected));
+        assert_eq!(written(true, act), (String::new(), "half\\nof it\ndone\n".to_owned()));
         assert_eq!(written(false, act), (String::new(), String::new()));
     }
 

@@ -9,10 +9,9 @@ const PAYLOAD_CHARS: usize = 400;
 /// The same in a table of many.
 const DETAIL_CHARS: usize = 60;
 
-/// The operation in one line.
-pub(super) fn line(operation: &Operation) -> String {
-    let mut words = vec![operation.id.to_string(), operation.status.to_string()];
-    words.extend(operation.percent_complete.map(|percent| format!("{percent} %")));
+/// How the operation stands, beside its percentage.
+pub(super) fn standing(operation: &Operation) -> String {
+    let mut words = vec![operation.status.to_string()];
     words.extend(operation.status_detail.clone());
     words.extend(operation.waiting.as_ref().map(|waiting| waiting.message.clone()));
     words.join("  ")
@@ -149,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_how_far_it_is() {
-        let shown = line(&operation(
+    fn a_bar_says_beside_it_how_the_operation_stands() {
+        let shown = standing(&operation(
             r#"{"id":"7986a22f-a22f-7986-2fa2-86792fa28679","status":"Running","percentComplete":40,
                 "statusDetail":"page 4"}"#,
         ));
-        assert_eq!(shown, "7986a22f-a22f-7986-2fa2-86792fa28679  Running  40 %  page 4");
+        assert_eq!(shown, "Running  page 4");
     }
 
     #[test]

@@ -87,7 +87,7 @@ async fn tell(client: &Client, id: Uuid, output: &mut Output<'_>) -> std::conver
             None => client.get(id).await.map(Some),
         };
         if let Ok(Some(snapshot)) = found {
-            output.progress(&view::line(&snapshot.operation));
+            output.progress(&snapshot.operation);
             told = Some(snapshot);
         }
     }

@@ -12,7 +12,7 @@ use super::{view, wait};
 
 /// Show events as they happen: those of one operation until it has ended, or all there are
 ///
-/// In a pipe each is a line of JSON. A connection that breaks is made again, and no event is missed. Of one operation it
+/// On a terminal a bar shows how far one operation is; in a pipe each event is a line of JSON. A connection that breaks is made again, and no event is missed. Of one operation it
 /// begins with how it stands, and ends with 1 when the operation is Failed.
 #[derive(clap::Args)]
 pub(super) struct Watch {
@@ -84,12 +84,18 @@ pub(super) async fn to_its_end(
     while !output.is_closed() {
         let next = watch.next().await;
         let Some(event) = next.map_err(|error| failure(&error, &watch, connection))? else { break };
-        output.show(&event, view::event)?;
+        if event.event != EventKind::Progress || !output.has_bar() {
+            output.show(&event, view::event)?;
+        }
         if event.event == EventKind::Snapshot && output.is_live() {
             tell_why_it_waits(client, id, output).await;
         }
         last = event.operation.or(last);
+        if let Some(operation) = last.as_ref().filter(|_| output.has_bar()) {
+            output.progress(operation);
+        }
     }
+    output.end_progress();
     let last = match last {
         Some(operation) => operation,
         // Its end was shown before.

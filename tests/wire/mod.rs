@@ -12,6 +12,7 @@ mod protocol;
 mod queues;
 mod read;
 mod submit;
+mod terminal;
 mod travel;
 mod watch;
 mod work;
