@@ -10,8 +10,10 @@ use super::load::{self, Loading};
 use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::turn::Touched;
 
-const FIRST: &str = "SELECT seq, wake_at FROM operation WHERE wake_at IS NOT NULL ORDER BY wake_at";
-const DUE: &str = "SELECT seq FROM operation WHERE wake_at IS NOT NULL AND wake_at <= ?1 ORDER BY wake_at";
+pub(super) const FIRST: &str =
+    "SELECT seq, wake_at FROM operation WHERE wake_at IS NOT NULL ORDER BY wake_at";
+pub(super) const DUE: &str =
+    "SELECT seq FROM operation WHERE wake_at IS NOT NULL AND wake_at <= ?1 ORDER BY wake_at";
 
 /// The earliest `wake_at` of all rows, as far as it is known without looking.
 #[derive(Clone, Copy, Default)]

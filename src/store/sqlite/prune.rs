@@ -10,8 +10,9 @@ use super::load::{self, Loading};
 use crate::operation::{Seq, Timestamp};
 use crate::store::turn::Prune;
 
-const ENDED: &str = "SELECT seq, finished FROM operation WHERE finished IS NOT NULL ORDER BY finished";
-const EVENTS: &str = "SELECT cursor, at FROM event WHERE cursor > ?1 ORDER BY cursor";
+pub(super) const ENDED: &str =
+    "SELECT seq, finished FROM operation WHERE finished IS NOT NULL ORDER BY finished";
+pub(super) const EVENTS: &str = "SELECT cursor, at FROM event WHERE cursor > ?1 ORDER BY cursor";
 
 impl Loading<'_> {
     /// Loads the operations of one step, and finds how far its events go, and what stays.

@@ -257,3 +257,19 @@ fn a_claim_of_one_instant_does_not_pass_over_what_was_claimed_before() {
     }
     assert_eq!(house.store().resident.lanes.keys_read, 500);
 }
+
+#[test]
+fn what_time_and_pruning_look_for_is_read_in_its_order_from_the_first_on() {
+    use super::super::{due, prune};
+    let house = House::new();
+    let file = rusqlite::Connection::open(house.directory.path().join("longrun.db")).unwrap();
+    for sql in [due::FIRST, due::DUE, prune::ENDED, prune::EVENTS] {
+        let mut plan = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let bound = vec![1; plan.parameter_count()];
+        let steps = plan.query_map(rusqlite::params_from_iter(bound), |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        let walks =
+            steps.len() == 1 && (steps[0].contains("COVERING INDEX") || steps[0].contains("PRIMARY KEY"));
+        assert!(walks, "{sql}: {steps:?}");
+    }
+}
