@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::columns::{Fields, Prepared, narrow};
+use super::damage::Damage;
 use super::error::Result;
 use super::text::name;
 use super::{codes, queues};
@@ -72,11 +73,12 @@ pub(super) fn waiting(connection: &Connection, tenant: &TenantId, queue: &QueueN
 /// The queues of a tenant that hold anything or have controls, by name: all of them, or one.
 pub(super) fn queues(
     connection: &Connection,
+    damage: &Damage,
     tenant: &TenantId,
     only: Option<&QueueName>,
 ) -> Result<Vec<QueueDepth>> {
     let mut depths: BTreeMap<QueueName, QueueDepth> = BTreeMap::new();
-    for Queue { name, controls, .. } in queues::of_tenant(connection, tenant)? {
+    for Queue { name, controls, .. } in queues::of_tenant(connection, damage, tenant)? {
         if only.is_none_or(|only| *only == name) {
             depths.insert(name.clone(), QueueDepth { controls, ..QueueDepth::empty(name) });
         }

@@ -236,7 +236,7 @@ fn resume(writer: &mut Connection, time: Arc<dyn TimeSource>) -> Result<(Residen
     let lanes = Lanes::load(&transaction, &damage)?;
     let mut leases = Leases::load(&transaction, &lanes, &damage)?;
     let resident = Resident {
-        queues: Queues::load(&transaction, &mut leases)?,
+        queues: Queues::load(&transaction, &mut leases, &damage)?,
         lanes,
         leases,
         wake: due::Wake::default(),

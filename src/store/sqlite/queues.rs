@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::columns::Fields;
+use super::damage::{Damage, sound};
 use super::error::Result;
 use super::leases::Leases;
 use super::load::{self, Loading};
@@ -23,9 +24,9 @@ pub(super) struct Queues(ByQueue<Controls>);
 
 impl Queues {
     /// Reads them all, and has their leases counted.
-    pub(super) fn load(connection: &Connection, leases: &mut Leases) -> Result<Self> {
+    pub(super) fn load(connection: &Connection, leases: &mut Leases, damage: &Damage) -> Result<Self> {
         let mut queues = Self::default();
-        for queue in all(connection)? {
+        for queue in all(connection, damage)? {
             queues.keep(&queue, leases);
         }
         Ok(queues)
@@ -63,33 +64,42 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
     Ok(())
 }
 
-/// All of them, by tenant and name.
-pub(super) fn all(connection: &Connection) -> Result<Vec<Queue>> {
-    read(connection, ALL, [])
+/// All of them that can be read, by tenant and name.
+pub(super) fn all(connection: &Connection, damage: &Damage) -> Result<Vec<Queue>> {
+    read(connection, damage, ALL, [])
 }
 
 /// Those of one tenant.
-pub(super) fn of_tenant(connection: &Connection, tenant: &TenantId) -> Result<Vec<Queue>> {
-    read(connection, OF_TENANT, [tenant.as_str()])
+pub(super) fn of_tenant(connection: &Connection, damage: &Damage, tenant: &TenantId) -> Result<Vec<Queue>> {
+    read(connection, damage, OF_TENANT, [tenant.as_str()])
 }
 
-fn read(connection: &Connection, sql: &str, bound: impl rusqlite::Params) -> Result<Vec<Queue>> {
+fn read(
+    connection: &Connection,
+    damage: &Damage,
+    sql: &str,
+    bound: impl rusqlite::Params,
+) -> Result<Vec<Queue>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(bound)?;
     let mut queues = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut fields = Fields::of(row);
-        queues.push(Queue {
-            tenant: text::tenant(fields.text()?)?,
-            name: text::name(fields.text()?)?,
-            controls: Controls {
-                paused: fields.flag()?,
-                max_running: fields.maybe_small()?,
-                max_waiting: fields.maybe_small()?,
-            },
-        });
+        let name: String = row.get(1)?;
+        queues.extend(sound(damage.heard("queue", name, queue(&mut Fields::of(row))))?);
     }
     Ok(queues)
+}
+
+fn queue(fields: &mut Fields<'_>) -> Result<Queue> {
+    Ok(Queue {
+        tenant: text::tenant(fields.text()?)?,
+        name: text::name(fields.text()?)?,
+        controls: Controls {
+            paused: fields.flag()?,
+            max_running: fields.maybe_small()?,
+            max_waiting: fields.maybe_small()?,
+        },
+    })
 }
 
 /// A queue that a turn concerns, and whether what waits in it is to be counted.

@@ -262,7 +262,10 @@ impl Reader for SqliteReader {
         only: Option<&QueueName>,
     ) -> std::result::Result<Vec<QueueDepth>, StoreError> {
         let (tenant, only) = (tenant.clone(), only.cloned());
-        self.snapshot(move |_, connection| counts::queues(connection, &tenant, only.as_ref())).await
+        let queues = move |inner: &Inner, connection: &Connection| {
+            counts::queues(connection, &inner.damage, &tenant, only.as_ref())
+        };
+        self.snapshot(queues).await
     }
 
     async fn held(&self, tenant: &TenantId) -> std::result::Result<Vec<Held>, StoreError> {

@@ -145,7 +145,7 @@ pub(super) fn all(connection: &Connection, damage: &Damage) -> Result<Registry> 
     Ok(Registry {
         workers: workers(connection, damage)?,
         credentials: credentials(connection)?,
-        queues: queues::all(connection)?,
+        queues: queues::all(connection, damage)?,
     })
 }
 

@@ -189,6 +189,21 @@ fn a_worker_that_is_none_keeps_no_server_from_starting() {
 }
 
 #[test]
+fn a_queue_whose_controls_are_none_has_none_and_the_others_keep_theirs() {
+    let mut house = House::new();
+    house.submit_some(3);
+    house.spoil(
+        "INSERT INTO queue (tenant, name, paused, max_running) \
+         VALUES ('default', 'q', 0, -1), ('default', 'no' || char(10), 1, 1), ('default', 'r', 1, 7)",
+    );
+    house.restart(Duration::ZERO);
+    let told = block_on(house.reader.queues(&TenantId::default(), None)).unwrap();
+    let told: Vec<_> = told.iter().map(|it| (it.queue.as_str(), it.controls.max_running)).collect();
+    assert_eq!(told, [("q", None), ("r", Some(7))]);
+    assert_eq!(house.store().begin(&wanted(10)).unwrap().ready[0], [Seq(1), Seq(2), Seq(3)]);
+}
+
+#[test]
 fn each_row_is_told_of_once_with_its_table_and_number() {
     let mut house = House::new();
     house.submit_some(3);
