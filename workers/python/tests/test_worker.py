@@ -22,7 +22,7 @@ from longrun import (
     Worker,
 )
 
-from .conftest import PATIENCE, running, until
+from .conftest import PATIENCE, Server, running, until
 
 
 @dataclass
@@ -265,7 +265,9 @@ async def test_a_canceled_handler_is_told_and_its_operation_ends_as_canceled(
     assert failure(ended)[0] == "canceled" and reasons == ["cancel"]
 
 
-async def test_no_more_handlers_run_at_a_time_than_was_said(client: Client, server: Any, queue: str) -> None:
+async def test_no_more_handlers_run_at_a_time_than_was_said(
+    client: Client, server: Server, queue: str
+) -> None:
     worker = Worker(server.url, queue=queue, concurrency=2)
     running_now, most, finish = 0, 0, threading.Event()
 
@@ -285,6 +287,24 @@ async def test_no_more_handlers_run_at_a_time_than_was_said(client: Client, serv
         finish.set()
         await until(lambda: worker.stats.completed == 6)
     assert most == 2
+
+
+async def test_all_of_it_works_over_http2(server: Server, queue: str) -> None:
+    worker = Worker(server.url, queue=queue, http2=True, concurrency=4, lease_seconds=1, wait_seconds=20)
+
+    @worker.handler("t")
+    async def handle(input: int, context: Context) -> int:
+        context.progress(50)
+        await asyncio.sleep(1.2 if input == 0 else 0)
+        return input
+
+    async with Client(server.url, http2=True) as client, running(worker):
+        ids = [
+            made.id for made in await asyncio.gather(*(client.submit("t", n, queue=queue) for n in range(8)))
+        ]
+        kinds = [event.event async for event in client.watch(ids[0])]
+        results = [(await client.wait(id, PATIENCE)).result for id in ids]
+    assert kinds[-1] == "completed" and results == list(range(8))
 
 
 def test_settings_outside_of_the_protocol_are_refused() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
+from importlib.util import find_spec
 
 import httpx
 
@@ -21,6 +22,8 @@ class Connections:
     """Connections that are made as they are needed and closed once they were idle for a while."""
 
     def __init__(self, *, tls: bool, http2: bool) -> None:
+        if http2 and find_spec("h2") is None:
+            raise ImportError("HTTP/2 needs the extra: pip install longrun-sdk[http2]")
         # Certificates are read, which takes a while, only where they are needed.
         self._verify: ssl.SSLContext | bool = httpx.create_ssl_context() if tls else False
         # HTTP/2 without TLS is spoken with prior knowledge only.
