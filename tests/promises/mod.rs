@@ -17,3 +17,4 @@ mod reports;
 mod retention;
 mod synced;
 mod watch;
+mod workers;
