@@ -30,7 +30,7 @@ impl InProcess {
 
 #[async_trait]
 impl Exchange for InProcess {
-    async fn exchange(&self, request: ExchangeRequest) -> Result<ExchangeAnswer, ExchangeError> {
+    async fn exchange(&self, request: ExchangeRequest, _: Duration) -> Result<ExchangeAnswer, ExchangeError> {
         let reported: Vec<_> = request.reports.iter().map(|report| report.id).collect();
         let call = entry::Exchange {
             tenant: self.tenant.clone(),

@@ -9,14 +9,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
+use hyper::body::Body;
 use tokio::time::Instant;
 
-use crate::client::transport::Call;
+use crate::client::transport::{Answer, Call};
 use crate::client::{Client, ClientError};
 use crate::wire::{ExchangeAnswer, ExchangeRequest};
 
-/// What the network may take on top of the time that the server was asked to wait.
-const MARGIN: Duration = Duration::from_secs(15);
+/// Bytes a second: what the slowest network carries on which a worker is of use. Large requests and answers get their
+/// time by it.
+const SLOWEST: u64 = 64 * 1024;
+/// How large an answer is taken to be that does not say so: what a claim brings at most, and reports at most are answered.
+const ANSWER_BYTES: u64 = 5 * 1024 * 1024;
 
 /// Carries requests of a worker to the server.
 #[async_trait]
@@ -26,11 +30,18 @@ pub trait Exchange: Send + Sync + 'static {
     /// The answer means that the reports are durable. Dropping the future withdraws the call: a claim that
     /// still waits takes nothing.
     ///
+    /// `patience` is how long the answer may take on a network, beyond the time that the server was asked to wait and
+    /// that the size of the request takes; then the exchange is lost.
+    ///
     /// # Errors
     ///
     /// [`ExchangeError::Lost`] when nothing certain is known and the same request may be sent again, the
     /// other variants when it is refused for good.
-    async fn exchange(&self, request: ExchangeRequest) -> Result<ExchangeAnswer, ExchangeError>;
+    async fn exchange(
+        &self,
+        request: ExchangeRequest,
+        patience: Duration,
+    ) -> Result<ExchangeAnswer, ExchangeError>;
 }
 
 /// Why an exchange came to nothing.
@@ -65,8 +76,12 @@ pub enum ExchangeError {
 
 #[async_trait]
 impl<E: Exchange + ?Sized> Exchange for Arc<E> {
-    async fn exchange(&self, request: ExchangeRequest) -> Result<ExchangeAnswer, ExchangeError> {
-        self.as_ref().exchange(request).await
+    async fn exchange(
+        &self,
+        request: ExchangeRequest,
+        patience: Duration,
+    ) -> Result<ExchangeAnswer, ExchangeError> {
+        self.as_ref().exchange(request, patience).await
     }
 }
 
@@ -74,33 +89,47 @@ impl<E: Exchange + ?Sized> Exchange for Arc<E> {
 #[derive(Clone, Debug)]
 pub struct HttpExchange {
     client: Client,
+    /// For heartbeats, on connections of their own: over HTTP/2 all else shares one.
+    beating: Client,
 }
 
 impl HttpExchange {
     /// Exchanges with the server of this client, under its token.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { beating: client.apart(), client }
     }
 }
 
 #[async_trait]
 impl Exchange for HttpExchange {
-    async fn exchange(&self, request: ExchangeRequest) -> Result<ExchangeAnswer, ExchangeError> {
+    async fn exchange(
+        &self,
+        request: ExchangeRequest,
+        patience: Duration,
+    ) -> Result<ExchangeAnswer, ExchangeError> {
+        let client = if request.is_heartbeat() { &self.beating } else { &self.client };
         let body = serde_json::to_vec(&request).map_err(|error| ExchangeError::Refused {
             code: "invalidRequest".to_owned(),
             message: format!("the request has no JSON form: {error}"),
         })?;
-        let wait = request.claim.map_or(0, |claim| claim.wait_seconds);
+        let wait = Duration::from_secs(request.claim.map_or(0, |claim| claim.wait_seconds).into());
         let call = Call {
             method: Method::POST,
             path: "/v1.0/work",
             headers: Vec::new(),
+            deadline: Instant::now() + wait + patience + on_its_way(body.len() as u64),
             body: Some(Bytes::from(body)),
-            deadline: Instant::now() + Duration::from_secs(wait.into()) + MARGIN,
         };
-        let answer = self.client.transport().send(call).await?.success()?;
-        Ok(answer.json()?)
+        let head = client.transport().open(call).await?;
+        let bytes = head.size_hint().upper().unwrap_or(ANSWER_BYTES);
+        let answer = Answer::read(head, Instant::now() + patience + on_its_way(bytes)).await?;
+        Ok(answer.success()?.json()?)
     }
+}
+
+/// How long so many bytes may be on their way.
+fn on_its_way(bytes: u64) -> Duration {
+    Duration::from_millis(bytes.saturating_mul(1000) / SLOWEST)
 }
 
 impl From<ClientError> for ExchangeError {

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use longrun_sdk::client::{Filter, ListQuery};
-use longrun_sdk::wire::{Patch, QueueChange, Status, Submit};
+use longrun_sdk::wire::{ExchangeRequest, Patch, QueueChange, Status, Submit};
 use longrun_sdk::{Client, ClientError, Exchange, ExchangeError, HttpExchange};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -285,13 +285,11 @@ async fn what_is_not_safe_to_repeat_is_sent_once() {
 }
 
 #[tokio::test]
-async fn https_and_nonsense_get_a_clear_error() {
-    for url in ["https://example.org", "ftp://example.org", "localhost:8080", ""] {
+async fn nonsense_gets_a_clear_error() {
+    for url in ["ftp://example.org", "localhost:8080", "https://example.org?a=b", ""] {
         let error = Client::builder(url).build().unwrap_err();
         assert!(matches!(&error, ClientError::InvalidRequest { .. }), "{url}: {error:?}");
     }
-    let https = Client::builder("https://example.org").build().unwrap_err().to_string();
-    assert!(https.contains("TLS"), "{https}");
     let error = Client::builder("http://localhost").token("secret\n1").build().unwrap_err();
     assert!(!error.to_string().contains("secret"));
 }
@@ -308,7 +306,7 @@ async fn exchange_errors_say_whether_to_repeat() {
     ])
     .await;
     let exchange = HttpExchange::new(server.client());
-    let exchange = || exchange.exchange(longrun_sdk::wire::ExchangeRequest::default());
+    let exchange = || exchange.exchange(ExchangeRequest::default(), Duration::from_secs(15));
     assert!(matches!(exchange().await, Err(ExchangeError::Lost { retry_after: None, .. })));
     assert!(
         matches!(exchange().await, Err(ExchangeError::Lost { retry_after: Some(after), .. }) if after.as_secs() == 3)

@@ -13,11 +13,12 @@ pub struct ClientBuilder {
     url: String,
     token: Option<String>,
     deadline: Duration,
+    prior_http2: bool,
 }
 
 impl ClientBuilder {
     pub(super) fn new(url: String) -> Self {
-        Self { url, token: None, deadline: DEADLINE }
+        Self { url, token: None, deadline: DEADLINE, prior_http2: false }
     }
 
     /// Sets the bearer token; a server on loopback may need none.
@@ -35,13 +36,22 @@ impl ClientBuilder {
         self
     }
 
+    /// Speaks HTTP/2 to a server at an `http://` URL that is known to do so too, as the server of Longrun does: all calls
+    /// and watches of the client then share one connection. At an `https://` URL that is found out without being told.
+    #[must_use]
+    pub fn http2_prior_knowledge(mut self) -> Self {
+        self.prior_http2 = true;
+        self
+    }
+
     /// Makes the client. Nothing is sent yet.
     ///
     /// # Errors
     ///
-    /// [`ClientError::InvalidRequest`] when the URL is not an `http://` URL or the token cannot be one.
+    /// [`ClientError::InvalidRequest`] when the URL is not an `http://` or `https://` URL, the token cannot be one, or the
+    /// system has no certificates to trust.
     pub fn build(self) -> Result<Client, ClientError> {
-        let transport = Transport::new(&self.url, self.token.as_deref())?;
+        let transport = Transport::new(&self.url, self.token.as_deref(), self.prior_http2)?;
         Ok(Client { transport, deadline: self.deadline })
     }
 }

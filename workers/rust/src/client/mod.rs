@@ -1,10 +1,11 @@
-//! The client of submitters, pollers and watchers, over HTTP/1.1 with keep-alive.
+//! The client of submitters, pollers and watchers, over HTTP/1.1 and HTTP/2.
 //!
 //! Every call has an absolute deadline. A submit always carries an idempotency key, so it is repeated
 //! under that key when its answer is lost or the server asks to come back later; reads are repeated
 //! likewise. Calls that are not safe to repeat are sent once.
 
 mod builder;
+mod connect;
 mod error;
 mod list;
 mod queues;
@@ -127,6 +128,11 @@ impl Client {
     /// [`ClientError::Refused`] with the server's reason while it is not.
     pub async fn health(&self) -> Result<(), ClientError> {
         self.once(Method::GET, "/readyz", Vec::new(), None).await.map(drop)
+    }
+
+    /// The same client with connections of its own.
+    pub(crate) fn apart(&self) -> Self {
+        Self { transport: self.transport.apart(), ..self.clone() }
     }
 
     pub(crate) fn transport(&self) -> &Transport {

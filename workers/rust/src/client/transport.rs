@@ -8,23 +8,21 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
 use super::ClientError;
+use super::connect::{Connector, Pool, connector, pool};
 use crate::wire::ErrorBody;
 
 /// No answer of the protocol comes near; it bounds what a broken server can make us hold.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Shorter than what servers and proxies grant, so that we close idle connections before they do.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the server is, and the connections to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
-    http: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
+    pool: Pool,
+    connector: Connector,
+    only_http2: bool,
     base: String,
     authorization: Option<HeaderValue>,
 }
@@ -48,28 +46,30 @@ pub(crate) struct Answer {
 }
 
 impl Transport {
-    pub(crate) fn new(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
+    /// With `prior_http2` it is known that the server speaks HTTP/2; without, TLS may find it out.
+    pub(crate) fn new(url: &str, token: Option<&str>, prior_http2: bool) -> Result<Self, ClientError> {
         let base = url.trim_end_matches('/').to_owned();
         let uri: Uri = base.parse().map_err(|error| bad_url(url, &format!("{error}")))?;
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
+        let tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS && cfg!(feature = "tls") => true,
             Some(scheme) if *scheme == Scheme::HTTPS => {
-                return Err(bad_url(url, "https is not supported yet: TLS comes with a later release"));
+                return Err(bad_url(url, "https needs the feature 'tls' of longrun-sdk"));
             }
-            _ => return Err(bad_url(url, "it must begin with http://")),
-        }
+            _ => return Err(bad_url(url, "it must begin with http:// or https://")),
+        };
         if uri.query().is_some() {
             return Err(bad_url(url, "it must not have a query"));
         }
         let authorization = token.map(bearer).transpose()?;
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build(connector);
-        Ok(Self { http, base, authorization })
+        let connector = connector(tls).map_err(|error| bad_url(url, &error.to_string()))?;
+        let only_http2 = prior_http2 && !tls;
+        Ok(Self { pool: pool(connector.clone(), only_http2), connector, only_http2, base, authorization })
+    }
+
+    /// The same with connections of its own.
+    pub(crate) fn apart(&self) -> Self {
+        Self { pool: pool(self.connector.clone(), self.only_http2), ..self.clone() }
     }
 
     /// Sends the call once and reads the whole answer.
@@ -81,7 +81,7 @@ impl Transport {
     /// Sends the call once and reads the head of the answer, for which the call's deadline is.
     pub(crate) async fn open(&self, call: Call<'_>) -> Result<Response<Incoming>, ClientError> {
         let deadline = call.deadline;
-        let head = self.http.request(self.request(call)?);
+        let head = self.pool.request(self.request(call)?);
         let head = timeout_at(deadline, head).await.map_err(|_| ClientError::Deadline)?;
         head.map_err(|error| unreachable(&error))
     }

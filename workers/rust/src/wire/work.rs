@@ -18,6 +18,20 @@ pub struct ExchangeRequest {
     pub claim: Option<Claim>,
 }
 
+impl ExchangeRequest {
+    /// Whether it does no more than keep leases.
+    pub(crate) fn is_heartbeat(&self) -> bool {
+        let is_bare = |report: &Report| {
+            let Report { percent_complete, status_detail, checkpoint, .. } = report;
+            report.status == Status::Running
+                && percent_complete.is_none()
+                && status_detail.is_none()
+                && checkpoint.is_none()
+        };
+        self.claim.is_none() && !self.reports.is_empty() && self.reports.iter().all(is_bare)
+    }
+}
+
 /// What a worker says of an operation it holds.
 ///
 /// `Running` is a heartbeat, with progress or a checkpoint a report of it; `NotStarted` releases.

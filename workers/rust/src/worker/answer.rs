@@ -65,7 +65,6 @@ impl Runtime {
         let key = Key { id: report.id, token: report.lease_token };
         let lease_seconds = f64::from(self.options.lease_seconds);
         let Some(entry) = self.held.get_mut(&key) else { return };
-        entry.in_flight = false;
         match outcome.error {
             None => entry.renew(sent, outcome.lease_seconds.unwrap_or(lease_seconds), lease_seconds),
             Some(error) if ends_the_attempt(&error) => return self.lose(key, &error.message),
@@ -147,8 +146,8 @@ impl Runtime {
             timeout_at,
             stop_within,
             abort_at: None,
-            queued: false,
-            in_flight: false,
+            has_news: false,
+            beats: false,
             lost: false,
         };
         self.wake = self.wake.min(next_heartbeat).min(entry.end());

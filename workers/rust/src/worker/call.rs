@@ -1,6 +1,7 @@
 //! One call, repeated exactly as it is until the server has answered it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
@@ -29,15 +30,16 @@ pub(super) struct CallEnd {
 }
 
 impl Outstanding {
-    /// Starts the call. Once `give_up` has fired, a lost call is not repeated any more.
+    /// Starts the call, each try of it with this `patience`. Once `give_up` has fired, a lost call is not repeated any more.
     pub(super) fn new(
         exchange: &Arc<dyn Exchange>,
         request: ExchangeRequest,
+        patience: Duration,
         give_up: CancellationToken,
     ) -> Self {
         let claim = request.claim.clone();
         let ends = request.reports.iter().filter(|report| report.status != Status::Running).count();
-        let future = Box::pin(repeat(Arc::clone(exchange), request, give_up));
+        let future = Box::pin(repeat(Arc::clone(exchange), request, patience, give_up));
         Self { claim, ends, future }
     }
 }
@@ -54,12 +56,13 @@ pub(super) async fn ended(slot: &mut Option<Outstanding>) -> CallEnd {
 async fn repeat(
     exchange: Arc<dyn Exchange>,
     request: ExchangeRequest,
+    patience: Duration,
     give_up: CancellationToken,
 ) -> CallEnd {
     let mut backoff = Backoff::new();
     loop {
         let sent = Instant::now();
-        let result = exchange.exchange(request.clone()).await;
+        let result = exchange.exchange(request.clone(), patience).await;
         let Err(ExchangeError::Lost { message, retry_after }) = &result else {
             return CallEnd { request, sent, result };
         };

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::call::Outstanding;
 use super::report;
 use super::runtime::Runtime;
-use crate::wire::{Claim, ExchangeRequest, Report};
+use crate::handler::Key;
+use crate::wire::{Claim, ExchangeRequest, Report, Status};
 
 /// The protocol's bound on a claim.
 const CLAIM_MAX: usize = 1000;
@@ -20,6 +21,9 @@ impl Runtime {
     pub(super) fn launch(&mut self, now: Instant) {
         if self.drain.as_ref().is_some_and(|drain| drain.mute) {
             return;
+        }
+        if self.beating.is_none() {
+            self.launch_beating();
         }
         if self.reporting.is_none() {
             self.launch_reporting(now);
@@ -34,6 +38,16 @@ impl Runtime {
             && let Some(claim) = self.claim(self.options.wait_seconds)
         {
             self.claiming = Some(self.call(Vec::new(), Some(claim), self.shared.draining.clone()));
+        }
+    }
+
+    fn launch_beating(&mut self) {
+        let held = &self.held;
+        let alive = |key: &Key| held.get(key).is_some_and(|entry| !entry.lost);
+        let beats = self.outbox.beats().filter(alive);
+        let reports: Vec<Report> = beats.map(|key| Report::new(key.id, key.token, Status::Running)).collect();
+        if !reports.is_empty() {
+            self.beating = Some(self.call(reports, None, CancellationToken::new()));
         }
     }
 
@@ -59,12 +73,11 @@ impl Runtime {
         let held = &mut self.held;
         self.outbox.batch(now, |key| {
             let entry = held.get_mut(&key)?;
-            entry.queued = false;
+            entry.has_news = false;
             // The news of an operation that is lost interest nobody.
             if entry.lost {
                 return None;
             }
-            entry.in_flight = true;
             Some(report::running(&entry.held))
         })
     }
@@ -91,6 +104,6 @@ impl Runtime {
 
     fn call(&self, reports: Vec<Report>, claim: Option<Claim>, give_up: CancellationToken) -> Outstanding {
         let request = ExchangeRequest { worker_id: self.options.worker_id.clone(), reports, claim };
-        Outstanding::new(&self.exchange, request, give_up)
+        Outstanding::new(&self.exchange, request, self.options.patience(), give_up)
     }
 }

@@ -9,6 +9,7 @@ use super::answer::seconds;
 use super::report;
 use super::runtime::{Entry, NEVER, Runtime};
 use crate::handler::{Key, StopReason};
+use crate::wire::Report;
 
 /// The server ends a lease where the attempt's timeout ends it; rounding apart, that is the timeout.
 const TIMEOUT_TOLERANCE: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ impl Entry {
     }
 
     fn wants_heartbeats(&self) -> bool {
-        !self.queued && !self.in_flight && self.abort_at.is_none()
+        !self.beats && self.abort_at.is_none()
     }
 }
 
@@ -63,7 +64,7 @@ impl Runtime {
             }
             if entry.wants_heartbeats() {
                 if entry.next_heartbeat <= soon {
-                    entry.queued = true;
+                    entry.beats = true;
                     self.outbox.heartbeat(key);
                 } else {
                     wake = wake.min(entry.next_heartbeat);
@@ -73,6 +74,16 @@ impl Runtime {
         self.wake = wake;
         for key in overdue {
             self.abort(key);
+        }
+    }
+
+    /// These heartbeats are no longer on their way: the next ones may go out.
+    pub(super) fn have_beaten(&mut self, reports: &[Report]) {
+        for report in reports {
+            let key = Key { id: report.id, token: report.lease_token };
+            if let Some(entry) = self.held.get_mut(&key) {
+                entry.beats = false;
+            }
         }
     }
 

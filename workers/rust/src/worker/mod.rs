@@ -1,12 +1,13 @@
 //! The runtime that carries operations out, over any [`Exchange`].
 //!
 //! One task owns everything and turns in a loop: take what the handlers left in the inbox, look at the
-//! leases, start what calls can be started, wait for the next thing to happen. At most two exchanges are
+//! leases, start what calls can be started, wait for the next thing to happen. At most three exchanges are
 //! outstanding:
 //!
 //! * *reporting* carries what is to be reported, everything that is ready in one call, with a claim for the
 //!   free slots: a busy worker pays one round trip for a batch;
-//! * *claiming* hangs at the server while slots are free and there is nothing to report.
+//! * *claiming* hangs at the server while slots are free and there is nothing to report;
+//! * *beating* carries heartbeats and nothing else, so that neither of the others can hold them up.
 //!
 //! A call that is lost is repeated exactly as it was until it is answered: the server may have acted on it.
 //! Each operation's handler runs in a task of its own. There is one timer, for the earliest of all leases.

@@ -8,6 +8,9 @@ use crate::handler::Slots;
 const TYPES_MAX: usize = 64;
 const QUEUES_MAX: usize = 16;
 const WORKER_ID_BYTES_MAX: usize = 128;
+/// Shorter, and answers of a loaded server would be taken for lost.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+const PATIENCE_MAX: Duration = Duration::from_secs(15);
 const HOST_BYTES_MAX: usize = 80;
 
 /// Settings, checked.
@@ -23,6 +26,12 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// How long an answer may take. What does not come in a third of a lease may never come, and there is still
+    /// time to try again.
+    pub(super) fn patience(&self) -> Duration {
+        (Duration::from_secs(self.lease_seconds.into()) / 3).clamp(PATIENCE_MIN, PATIENCE_MAX)
+    }
+
     pub(super) fn check(&self) -> Result<(), WorkerError> {
         let id = &self.worker_id;
         let printable = id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');

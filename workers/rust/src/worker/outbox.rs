@@ -1,4 +1,4 @@
-//! What is to be reported: ends of attempts in their order, and operations due for a `Running` report.
+//! What is to be reported: ends of attempts in their order, news of operations that run, and heartbeats.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,25 +17,22 @@ const REPORT_BYTES: usize = 320;
 /// JSON may write one byte as six (`\u0001`).
 const ESCAPED: usize = 6;
 /// A handler that reports progress in a tight loop shall not keep an exchange always on its way.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+const NEWS_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Outbox {
     ends: VecDeque<Report>,
-    /// Each is there at most once; what is said of it is read when the batch is made.
-    running: Vec<Key>,
-    heartbeat_due: bool,
-    progress_from: Instant,
+    /// Operations with progress or a checkpoint. Each is there at most once; what is said of it is read when
+    /// the batch is made.
+    news: Vec<Key>,
+    news_from: Instant,
+    /// Operations whose leases are to be kept.
+    beats: VecDeque<Key>,
 }
 
 impl Outbox {
     pub(super) fn new() -> Self {
-        Self {
-            ends: VecDeque::new(),
-            running: Vec::new(),
-            heartbeat_due: false,
-            progress_from: Instant::now(),
-        }
+        Self { ends: VecDeque::new(), news: Vec::new(), news_from: Instant::now(), beats: VecDeque::new() }
     }
 
     pub(super) fn push(&mut self, report: Report) {
@@ -50,16 +47,16 @@ impl Outbox {
     }
 
     pub(super) fn progress(&mut self, key: Key) {
-        self.running.push(key);
+        self.news.push(key);
     }
 
     pub(super) fn heartbeat(&mut self, key: Key) {
-        self.running.push(key);
-        self.heartbeat_due = true;
+        self.beats.push_back(key);
     }
 
+    /// Whether everything was told, heartbeats aside.
     pub(super) fn is_empty(&self) -> bool {
-        self.ends.is_empty() && self.running.is_empty()
+        self.ends.is_empty() && self.news.is_empty()
     }
 
     /// How many ends of attempts wait to be told.
@@ -67,22 +64,23 @@ impl Outbox {
         self.ends.len()
     }
 
-    /// When there is something to send; `None` while there is not.
+    /// When there are ends or news to send; `None` while there are none.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        match (self.ends.is_empty() && !self.heartbeat_due, self.running.is_empty()) {
+        match (self.ends.is_empty(), self.news.is_empty()) {
             (false, _) => Some(now),
-            (true, false) => Some(self.progress_from.max(now)),
+            (true, false) => Some(self.news_from.max(now)),
             (true, true) => None,
         }
     }
 
-    /// Takes one call's worth of reports. `running` makes the report of an operation that is still held.
-    pub(super) fn batch(
-        &mut self,
-        now: Instant,
-        mut running: impl FnMut(Key) -> Option<Report>,
-    ) -> Vec<Report> {
-        let mut batch = Vec::with_capacity(REPORTS_MAX.min(self.ends.len() + self.running.len()));
+    /// Takes the heartbeats of one call.
+    pub(super) fn beats(&mut self) -> impl Iterator<Item = Key> {
+        self.beats.drain(..self.beats.len().min(REPORTS_MAX))
+    }
+
+    /// Takes one call's worth of ends and news. `news` makes the report of an operation that is still held.
+    pub(super) fn batch(&mut self, now: Instant, mut news: impl FnMut(Key) -> Option<Report>) -> Vec<Report> {
+        let mut batch = Vec::with_capacity(REPORTS_MAX.min(self.ends.len() + self.news.len()));
         let mut bytes = 0;
         while batch.len() < REPORTS_MAX {
             let Some(report) = self.ends.pop_front() else { break };
@@ -94,19 +92,18 @@ impl Outbox {
             batch.push(report);
         }
         let mut taken = 0;
-        for &key in &self.running {
+        for &key in &self.news {
             if batch.len() >= REPORTS_MAX || bytes > BATCH_BYTES_MAX {
                 break;
             }
             taken += 1;
-            if let Some(report) = running(key) {
+            if let Some(report) = news(key) {
                 bytes += size(&report);
                 batch.push(report);
             }
         }
-        self.running.drain(..taken);
-        self.heartbeat_due &= !self.running.is_empty();
-        self.progress_from = now + PROGRESS_INTERVAL;
+        self.news.drain(..taken);
+        self.news_from = now + NEWS_INTERVAL;
         batch
     }
 }
@@ -158,14 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn progress_waits_for_its_interval_and_a_heartbeat_does_not() {
+    fn progress_waits_for_its_interval_and_an_end_does_not() {
         let (mut outbox, now) = (Outbox::new(), Instant::now());
-        let key = Key { id: Uuid::new_v4(), token: 1 };
         outbox.push(end());
         outbox.batch(now, |_| None);
-        outbox.progress(key);
-        assert_eq!(outbox.due(now), Some(now + PROGRESS_INTERVAL));
-        outbox.heartbeat(key);
+        outbox.progress(Key { id: Uuid::new_v4(), token: 1 });
+        assert_eq!(outbox.due(now), Some(now + NEWS_INTERVAL));
+        outbox.push(end());
         assert_eq!(outbox.due(now), Some(now));
     }
 }

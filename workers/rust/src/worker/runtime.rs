@@ -30,10 +30,12 @@ pub(super) struct Runtime {
     pub(super) shared: Arc<Shared>,
     pub(super) held: HashMap<Key, Entry>,
     pub(super) outbox: Outbox,
-    /// Carries reports, and a claim where `claiming` has none.
+    /// Carries ends and news, and a claim where `claiming` has none.
     pub(super) reporting: Option<Outstanding>,
     /// Carries a claim only, and hangs.
     pub(super) claiming: Option<Outstanding>,
+    /// Carries heartbeats only: no large result, and no server that is slow to give work, holds them up.
+    pub(super) beating: Option<Outstanding>,
     /// The last call with reports and a claim was refused: which of them was it?
     pub(super) suspect_claim: bool,
     /// When a lease is to be looked at next.
@@ -51,10 +53,10 @@ pub(super) struct Entry {
     pub(super) stop_within: Duration,
     /// The handler was told that its time is over; it is aborted then.
     pub(super) abort_at: Option<Instant>,
-    /// The operation waits in the outbox for its `Running` report.
-    pub(super) queued: bool,
-    /// A `Running` report is on its way.
-    pub(super) in_flight: bool,
+    /// The operation waits in the outbox to tell its news.
+    pub(super) has_news: bool,
+    /// A heartbeat waits in the outbox, or is on its way.
+    pub(super) beats: bool,
     /// The server said that the lease is gone: nothing more is to be reported.
     pub(super) lost: bool,
 }
@@ -63,6 +65,7 @@ enum Event {
     Shutdown,
     Reporting(CallEnd),
     Claiming(CallEnd),
+    Beating(CallEnd),
     Inbox,
     Timer,
 }
@@ -86,6 +89,7 @@ impl Runtime {
             outbox: Outbox::new(),
             reporting: None,
             claiming: None,
+            beating: None,
             suspect_claim: false,
             wake: Instant::now() + NEVER,
             drain: None,
@@ -111,6 +115,7 @@ impl Runtime {
             let event = tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if self.drain.is_none() => Event::Shutdown,
+                end = ended(&mut self.beating) => Event::Beating(end),
                 end = ended(&mut self.reporting) => Event::Reporting(end),
                 end = ended(&mut self.claiming) => Event::Claiming(end),
                 () = self.shared.notified() => Event::Inbox,
@@ -130,6 +135,10 @@ impl Runtime {
                 self.claim_ended(&end);
                 self.answered(end, now);
             }
+            Event::Beating(end) => {
+                self.have_beaten(&end.request.reports);
+                self.answered(end, now);
+            }
             Event::Inbox | Event::Timer => {}
         }
     }
@@ -147,17 +156,17 @@ impl Runtime {
             }
         }
         for key in inbox.touched {
-            if let Some(entry) = self.held.get_mut(&key).filter(|entry| !entry.queued) {
-                entry.queued = true;
+            if let Some(entry) = self.held.get_mut(&key).filter(|entry| !entry.has_news) {
+                entry.has_news = true;
                 self.outbox.progress(key);
             }
         }
     }
 
     fn next_wake(&self, now: Instant) -> Instant {
-        let progress = self.outbox.due(now).filter(|_| self.reporting.is_none());
+        let news = self.outbox.due(now).filter(|_| self.reporting.is_none());
         let drain = self.drain.as_ref().map(|drain| drain.next_step(now));
-        [progress, drain].into_iter().flatten().fold(self.wake, Instant::min)
+        [news, drain].into_iter().flatten().fold(self.wake, Instant::min)
     }
 }
 

@@ -217,7 +217,7 @@ impl Server {
 
 #[async_trait]
 impl Exchange for Server {
-    async fn exchange(&self, request: ExchangeRequest) -> Result<ExchangeAnswer, ExchangeError> {
+    async fn exchange(&self, request: ExchangeRequest, _: Duration) -> Result<ExchangeAnswer, ExchangeError> {
         match self.receive(&request) {
             Fault::Error(error) => Err(error),
             Fault::Fine => Ok(self.act(request).await),

@@ -1,0 +1,69 @@
+//! Connections to a server: kept alive, bounded in how long they take to be made, and given up when nobody answers.
+
+use std::io;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Shorter than what servers and proxies grant, so that we close idle connections before they do.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the other end of a connection is asked whether it is there. Over HTTP/2 a call that is given up leaves its
+/// connection behind, and only this finds out that it is dead.
+const PING: Duration = Duration::from_secs(10);
+
+#[cfg(feature = "tls")]
+pub(super) type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+#[cfg(not(feature = "tls"))]
+pub(super) type Connector = HttpConnector;
+
+pub(super) type Pool = legacy::Client<Connector, Full<Bytes>>;
+
+/// A pool without connections.
+pub(super) fn pool(connector: Connector, only_http2: bool) -> Pool {
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .http2_only(only_http2)
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PING / 2)
+        .build(connector)
+}
+
+/// What makes connections, with TLS where the server wants it.
+pub(super) fn connector(tls: bool) -> io::Result<Connector> {
+    let mut plain = HttpConnector::new();
+    plain.set_nodelay(true);
+    plain.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    plain.set_keepalive(Some(PING));
+    with_tls(plain, tls)
+}
+
+/// The certificates are those that the system trusts, where the ones of a company's own are too. They are only read
+/// where they are of use: it takes a while, and a small container may have none.
+#[cfg(feature = "tls")]
+fn with_tls(mut plain: HttpConnector, tls: bool) -> io::Result<Connector> {
+    use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
+    use rustls::crypto::ring::default_provider;
+    use rustls::{ClientConfig, RootCertStore};
+
+    plain.enforce_http(false);
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    let config =
+        if tls { config.with_native_roots()? } else { config.with_root_certificates(RootCertStore::empty()) };
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config.with_no_client_auth());
+    Ok(builder.https_or_http().enable_all_versions().wrap_connector(plain))
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(plain: HttpConnector, _: bool) -> io::Result<Connector> {
+    Ok(plain)
+}
