@@ -3,6 +3,7 @@
 mod dead;
 mod frozen;
 mod told_to_end;
+mod weather;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

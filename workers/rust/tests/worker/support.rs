@@ -40,6 +40,8 @@ struct State {
     /// The next exchanges are treated so.
     faults: VecDeque<Fault>,
     down: bool,
+    /// Whoever reports this status waits so long for the answer.
+    slow: Option<(Status, Duration)>,
 }
 
 /// An exchange as it reached the server.
@@ -112,6 +114,11 @@ impl Server {
         self.change(|state| state.faults.extend(faults));
     }
 
+    /// Every exchange that reports this status is answered so late.
+    pub fn slow_down(&self, status: Status, delay: Duration) {
+        self.change(|state| state.slow = Some((status, delay)));
+    }
+
     /// Nothing is answered while the server is down.
     pub fn set_down(&self, down: bool) {
         self.change(|state| state.down = down);
@@ -163,7 +170,12 @@ impl Server {
     fn receive(&self, request: &ExchangeRequest) -> Fault {
         self.change(|state| {
             state.log.push(Seen { at: Instant::now(), request: request.clone() });
-            if state.down { Fault::Error(lost()) } else { state.faults.pop_front().unwrap_or(Fault::Fine) }
+            let slow = state.slow.filter(|(status, _)| request.reports.iter().any(|r| r.status == *status));
+            match slow {
+                _ if state.down => Fault::Error(lost()),
+                Some((_, delay)) => Fault::Slow(delay),
+                None => state.faults.pop_front().unwrap_or(Fault::Fine),
+            }
         })
     }
 
