@@ -5,7 +5,7 @@ mod alone {
     use std::collections::HashSet;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use chrono::{DateTime, TimeDelta, Utc};
     use longrun_sdk::wire::{Attempt, Submit};
@@ -19,11 +19,16 @@ mod alone {
 
     const LEASE_SECONDS: u32 = 5;
     const WORKERS: usize = 4;
-    const SUBMITTERS: usize = 4;
+    const SUBMITTERS: usize = 16;
+    /// In each of these spans comes a storm, in which nothing gets through for longer than a lease.
+    const SPAN: Duration = Duration::from_secs(20);
+    const STORM: std::ops::Range<u64> = 4..11;
 
-    /// What becomes of requests and answers, of one in ten nothing good.
-    fn weather(lost: &AtomicUsize) -> Fate {
+    /// What becomes of requests and answers: of one in twelve nothing good, in a storm of none.
+    fn weather(began: Instant, over: &AtomicBool, lost: &AtomicUsize) -> Fate {
+        let storm = STORM.contains(&(began.elapsed().as_secs() % SPAN.as_secs()));
         let fate = match fastrand::u32(..100) {
+            _ if storm && !over.load(Ordering::Relaxed) => Fate::Lose,
             0..3 => Fate::Lose,
             3..6 => Fate::Tear,
             // Longer than anybody waits: it is swallowed, and the connection with it.
@@ -60,13 +65,13 @@ mod alone {
         while !over.load(Ordering::Relaxed) {
             // Most are short; some go on beyond their first lease.
             let millis = match fastrand::u32(..20) {
-                0..8 => 0,
-                19 => 7_000,
-                _ => fastrand::u64(..1_000),
+                0..12 => 0,
+                19 => 6_000,
+                _ => fastrand::u64(..500),
             };
             let submit = Submit::new("weather").input(&millis).expect("it is JSON").max_attempts(100);
             ids.push(client.submit(submit).await.expect("it is taken in the end").operation.id);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
         }
         ids
     }
@@ -90,8 +95,9 @@ mod alone {
         let server = Server::start(&["--workers", "0"]);
         let history = History::of(&server).await;
         let lost = Arc::new(AtomicUsize::new(0));
-        let losing = Arc::clone(&lost);
-        let proxy = Proxy::before(&server.url, move |_: &Passing<'_>| weather(&losing)).await;
+        let over = Arc::<AtomicBool>::default();
+        let (began, calm, losing) = (Instant::now(), Arc::clone(&over), Arc::clone(&lost));
+        let proxy = Proxy::before(&server.url, move |_: &Passing<'_>| weather(began, &calm, &losing)).await;
         let (begun, shutdown) = (Begun::default(), CancellationToken::new());
         let mut workers = JoinSet::new();
         for _ in 0..WORKERS {
@@ -105,7 +111,6 @@ mod alone {
                 .expect("it can be built");
             workers.spawn(worker.run_until(shutdown.clone()));
         }
-        let over = Arc::<AtomicBool>::default();
         let client =
             Client::builder(&proxy.url).deadline(Duration::from_mins(10)).build().expect("it is a URL");
         let mut submitters = JoinSet::new();
@@ -117,7 +122,8 @@ mod alone {
         over.store(true, Ordering::Relaxed);
         let ids = submitters.join_all().await.concat();
         let charged = history.completed_once(&ids).await;
-        let count = server.client().get("/v1.0/operations/$count?$filter=operationType eq 'weather'").await;
+        let all = "/v1.0/operations/$count?$filter=operationType%20eq%20%27weather%27";
+        let count = server.client().get(all).await;
         assert_eq!(count.text(), ids.len().to_string(), "none was made twice");
         let mut leases_ended = 0;
         for (&id, charged) in ids.iter().zip(charged) {
@@ -132,6 +138,9 @@ mod alone {
         }
         let lost = lost.load(Ordering::Relaxed);
         println!("{} operations, {lost} losses, {leases_ended} leases ended", ids.len());
-        assert!(ids.len() > 10 * seconds && lost > 10 * seconds, "{} operations, {lost} losses", ids.len());
+        assert!(
+            ids.len() > 10 * seconds && lost > 10 * seconds && leases_ended > 0,
+            "it was put to the test"
+        );
     }
 }

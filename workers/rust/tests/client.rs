@@ -22,6 +22,8 @@ const ID: Uuid = Uuid::from_u128(7);
 enum Answer {
     /// Read the request, then cut the connection.
     Cut,
+    /// Read the request, and never answer.
+    Silence,
     Status(u16, &'static [(&'static str, &'static str)], String),
 }
 
@@ -85,6 +87,7 @@ async fn answer(
     };
     match &script[at.min(script.len() - 1)] {
         Answer::Cut => Err(std::io::Error::other("cut")),
+        Answer::Silence => std::future::pending().await,
         Answer::Status(status, headers, body) => {
             let mut response = Response::builder().status(*status);
             for (name, value) in *headers {
@@ -103,6 +106,16 @@ fn operation(status: &str) -> String {
 
 fn error(code: &str, message: &str) -> String {
     format!(r#"{{"error":{{"code":"{code}","message":"{message}","target":"input"}}}}"#)
+}
+
+#[tokio::test]
+async fn a_submit_whose_answer_was_swallowed_is_repeated_with_the_same_key_before_its_time_is_over() {
+    let server =
+        Server::start(vec![Answer::Silence, Answer::Status(201, &[], operation("NotStarted"))]).await;
+    let client = Client::builder(&server.url).deadline(Duration::from_secs(3)).build().unwrap();
+    let submitted = client.submit(Submit::new("thumbnail")).await.unwrap();
+    assert_eq!(submitted.operation.id, ID);
+    assert_eq!(server.header(0, "idempotency-key"), server.header(1, "idempotency-key"));
 }
 
 #[tokio::test]

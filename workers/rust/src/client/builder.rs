@@ -28,8 +28,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long one call may take in all, its repetitions included; 30 s unless set. Time that the
-    /// server was asked to wait comes on top.
+    /// Sets how long one call may take in all, its repetitions included; 30 s unless set. One that
+    /// may be repeated is repeated after 10 s without an answer, or a third of this. Time that the server was asked to
+    /// wait comes on top.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -32,6 +32,8 @@ pub use error::ClientError;
 pub use list::{Filter, ListQuery, Page, Pages};
 pub use watch::{Watch, WatchFilter};
 
+/// An answer that takes so long may never come; a call that may be repeated is, then, on another connection.
+const TRY: Duration = Duration::from_secs(10);
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A client of one server. Cheap to clone; clones share their connections.
@@ -141,7 +143,7 @@ impl Client {
 
     /// A read: repeated within the client's deadline.
     async fn read(&self, path: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Result<Answer, ClientError> {
-        self.repeated(Method::GET, path, headers, None, Instant::now() + self.deadline).await
+        self.repeated(Method::GET, path, headers, None, Duration::ZERO, Instant::now() + self.deadline).await
     }
 
     /// A call that is not safe to repeat.
@@ -156,20 +158,27 @@ impl Client {
         self.transport.send(Call { method, path, headers, body, deadline }).await?.success()
     }
 
-    /// Sends the same call until it succeeds, is refused for good, or the deadline is over. A 304 counts
-    /// as success: only a call with `If-None-Match` is answered so.
+    /// Sends the same call until it succeeds, is refused for good, or the deadline is over; the server was asked to wait
+    /// `wait` before it answers. A 304 counts as success: only a call with `If-None-Match` is answered so.
     async fn repeated(
         &self,
         method: Method,
         path: &str,
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Option<Bytes>,
+        wait: Duration,
         deadline: Instant,
     ) -> Result<Answer, ClientError> {
         let mut backoff = Backoff::new();
+        let each_try = TRY.min(self.deadline / 3);
         loop {
-            let call =
-                Call { method: method.clone(), path, headers: headers.clone(), body: body.clone(), deadline };
+            let call = Call {
+                method: method.clone(),
+                path,
+                headers: headers.clone(),
+                body: body.clone(),
+                deadline: deadline.min(Instant::now() + wait + each_try),
+            };
             let error = match self.transport.send(call).await {
                 Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => return Ok(answer),
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
@@ -178,7 +187,8 @@ impl Client {
             };
             let delay = backoff.delay(error.retry_after());
             // The last error says more than "the time is over" would.
-            if !error.is_transient() || Instant::now() + delay >= deadline {
+            let again = error.is_transient() || matches!(error, ClientError::Deadline);
+            if !again || Instant::now() + delay >= deadline {
                 return Err(error);
             }
             sleep(delay).await;

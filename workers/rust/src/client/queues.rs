@@ -1,5 +1,7 @@
 //! Queues and workers, for those who look after them.
 
+use std::time::Duration;
+
 use form_urlencoded::byte_serialize;
 use http::Method;
 use tokio::time::Instant;
@@ -26,7 +28,7 @@ impl Client {
     /// to be, not by how much.
     pub async fn set_queue(&self, queue: &str, change: &QueueChange) -> Result<Queue, ClientError> {
         let (body, deadline) = (Some(json_body(change)?), Instant::now() + self.deadline);
-        self.repeated(Method::PATCH, &path(queue), Vec::new(), body, deadline).await?.json()
+        self.repeated(Method::PATCH, &path(queue), Vec::new(), body, Duration::ZERO, deadline).await?.json()
     }
 
     /// The workers that asked for work within the last hour or hold operations, those first that asked last.

@@ -38,6 +38,6 @@ impl Client {
         }
         let body = Some(json_body(&submit)?);
         let deadline = Instant::now() + self.deadline + wait;
-        snapshot(&self.repeated(Method::POST, "/v1.0/operations", headers, body, deadline).await?)
+        snapshot(&self.repeated(Method::POST, "/v1.0/operations", headers, body, wait, deadline).await?)
     }
 }

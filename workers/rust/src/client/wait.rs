@@ -46,7 +46,7 @@ impl Client {
         let headers = vec![(PREFER, prefer_wait(wait))];
         // The last poll may answer a moment after the deadline it was asked to wait for.
         let until = deadline.min(Instant::now() + wait + self.deadline);
-        let answer = self.repeated(Method::GET, &operation_path(id, ""), headers, None, until).await?;
+        let answer = self.repeated(Method::GET, &operation_path(id, ""), headers, None, wait, until).await?;
         snapshot(&answer)
     }
 }

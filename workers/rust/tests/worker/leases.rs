@@ -53,7 +53,7 @@ async fn a_heartbeat_goes_out_at_each_third_of_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn neither_a_large_report_nor_a_waiting_claim_holds_a_heartbeat_up() {
+async fn a_report_under_way_holds_no_heartbeat_up() {
     let server = Server::new();
     server.slow_down(Status::Completed, Duration::from_mins(2));
     let patient = |_: IgnoredAny, context: Context| async move {
@@ -64,13 +64,12 @@ async fn neither_a_large_report_nor_a_waiting_claim_holds_a_heartbeat_up() {
         start(worker(&server).handler("noop", longrun_sdk::handlers::noop).handler("patient", patient));
     let (large, held) = (server.submit("noop", &json!(1)), server.submit("patient", &json!(2)));
     server.report(large, Status::Completed).await;
-    server.idle().await;
-    server.until("heartbeats", |server| (server.reports(held).len() == 6).then_some(())).await;
+    server.until("heartbeats", |server| (server.reports(held).len() >= 6).then_some(())).await;
     let beats: Vec<_> = server.log().into_iter().filter(|seen| !seen.request.reports.is_empty()).collect();
     let upload = beats.iter().find(|seen| seen.request.reports[0].id == large).unwrap().at;
     let beats: Vec<_> = beats.iter().filter(|seen| seen.request.reports[0].id == held).collect();
     assert!(beats[5].at < upload + Duration::from_mins(2), "they went out while that was under way");
-    running.stop().await;
+    drop(running); // that is still under way
 }
 
 #[tokio::test(start_paused = true)]

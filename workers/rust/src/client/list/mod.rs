@@ -3,6 +3,7 @@
 mod filter;
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use form_urlencoded::{Serializer, parse};
 use futures_util::{Stream, stream};
@@ -143,7 +144,8 @@ impl<T: DeserializeOwned> Pages<T> {
         }
         let deadline = Instant::now() + self.client.deadline;
         let path = path(OPERATIONS, &pairs);
-        let answer = self.client.repeated(Method::GET, &path, Vec::new(), None, deadline).await?;
+        let answer =
+            self.client.repeated(Method::GET, &path, Vec::new(), None, Duration::ZERO, deadline).await?;
         let page: Page<T> = answer.json()?;
         self.at = match &page.next_link {
             None => At::End,
