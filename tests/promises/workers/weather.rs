@@ -25,8 +25,8 @@ mod alone {
     const STORM: std::ops::Range<u64> = 4..11;
 
     /// What becomes of requests and answers: of one in twelve nothing good, in a storm of none.
-    fn weather(began: Instant, over: &AtomicBool, lost: &AtomicUsize) -> Fate {
-        let storm = STORM.contains(&(began.elapsed().as_secs() % SPAN.as_secs()));
+    fn weather(dawn: Instant, over: &AtomicBool, lost: &AtomicUsize) -> Fate {
+        let storm = STORM.contains(&(dawn.elapsed().as_secs() % SPAN.as_secs()));
         let fate = match fastrand::u32(..100) {
             _ if storm && !over.load(Ordering::Relaxed) => Fate::Lose,
             0..3 => Fate::Lose,
@@ -96,8 +96,8 @@ mod alone {
         let history = History::of(&server).await;
         let lost = Arc::new(AtomicUsize::new(0));
         let over = Arc::<AtomicBool>::default();
-        let (began, calm, losing) = (Instant::now(), Arc::clone(&over), Arc::clone(&lost));
-        let proxy = Proxy::before(&server.url, move |_: &Passing<'_>| weather(began, &calm, &losing)).await;
+        let (dawn, calm, losing) = (Instant::now(), Arc::clone(&over), Arc::clone(&lost));
+        let proxy = Proxy::before(&server.url, move |_: &Passing<'_>| weather(dawn, &calm, &losing)).await;
         let (begun, shutdown) = (Begun::default(), CancellationToken::new());
         let mut workers = JoinSet::new();
         for _ in 0..WORKERS {
