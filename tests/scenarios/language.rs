@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::example;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The interpreter into which the built wheel is installed, in place of the one that `cargo xtask test` makes.
 const PYTHON: &str = "LONGRUN_PYTHON";
 
@@ -29,27 +29,33 @@ impl Language {
 
     /// The scenario program, to be started; an error where the machine lacks what it needs.
     pub fn program(self) -> Result<Command, String> {
-        match self {
-            Self::Rust => Ok(Command::new(example::scenario_program())),
-            Self::Python => {
-                let python = std::env::var_os(PYTHON).map(PathBuf::from);
-                let python = python.unwrap_or_else(|| example::target().join("python/bin/python"));
-                self.script(&python, "workers/python/scenarios/worker.py")
-            }
-            Self::TypeScript => self.script(Path::new("node"), "workers/typescript/scenarios/worker.mjs"),
-        }
-    }
-
-    fn script(self, interpreter: &Path, script: &str) -> Result<Command, String> {
-        let works = Command::new(interpreter).arg("--version").output();
-        if !works.is_ok_and(|output| output.status.success()) {
-            let (name, interpreter) = (self.name(), interpreter.display());
-            return Err(format!(
-                "{interpreter} is missing for the scenarios in {name}; this sets it up:\n\n  cargo xtask test --install\n"
-            ));
-        }
-        let mut command = Command::new(interpreter);
+        let script = match self {
+            Self::Rust => return Ok(Command::new(example::scenario_program())),
+            Self::Python => "workers/python/scenarios/worker.py",
+            Self::TypeScript => "workers/typescript/scenarios/worker.mjs",
+        };
+        let mut command = self.interpreter()?;
         command.arg(Path::new(ROOT).join(script));
         Ok(command)
+    }
+
+    /// What runs programs in that language.
+    pub fn interpreter(self) -> Result<Command, String> {
+        let interpreter = match self {
+            Self::Rust => return Err("programs in Rust are compiled".to_owned()),
+            Self::Python => {
+                let given = std::env::var_os(PYTHON).map(PathBuf::from);
+                given.unwrap_or_else(|| example::target().join("python/bin/python"))
+            }
+            Self::TypeScript => PathBuf::from("node"),
+        };
+        let works = Command::new(&interpreter).arg("--version").output();
+        if works.is_ok_and(|output| output.status.success()) {
+            return Ok(Command::new(interpreter));
+        }
+        let (name, interpreter) = (self.name(), interpreter.display());
+        Err(format!(
+            "{interpreter} is missing for what is tested in {name}; this sets it up:\n\n  cargo xtask test --install\n"
+        ))
     }
 }

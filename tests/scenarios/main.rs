@@ -4,9 +4,11 @@
 //! * `scenario`: the files, read strictly; `like`: what a step expects of JSON;
 //! * `language`: how a scenario program is started; `worker`: its process;
 //! * `wire`: what passes between workers and server, and what is lost there;
+//! * `guide`: the tests that `docs/testing-handlers.md` shows;
 //! * `run`: the world of one scenario, and its steps; `check`: those that look.
 
 mod check;
+mod guide;
 mod language;
 mod like;
 mod run;
@@ -35,6 +37,10 @@ fn main() -> ExitCode {
             Ok(())
         }),
     ];
+    for language in Language::ALL {
+        let name = format!("guide::{}::shows_a_test_that_passes", language.name());
+        trials.push(Trial::test(name, move || guide::carry_out(language)));
+    }
     for path in files() {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for language in Language::ALL {

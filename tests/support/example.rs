@@ -1,4 +1,4 @@
-//! The scenario program of the Rust SDK: a worker process with a handler for each behaviour.
+//! What the Rust SDK's package has to run for its tests: the scenario program, and the test that the guide shows.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,14 +8,19 @@ use serde_json::Value;
 
 use super::server::LONGRUN;
 
-/// The binary of `workers/rust/examples/scenarios.rs`, built from how it stands now: cargo builds no examples of another
-/// package for a test.
+/// The binary of `workers/rust/examples/scenarios.rs`: a worker with a handler for each behaviour.
 pub fn scenario_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build)
+    BUILT.get_or_init(|| build(&["build", "--example", "scenarios"], "scenarios"))
 }
 
-fn build() -> PathBuf {
+/// The binary of the test in `workers/rust/tests/guide.rs`.
+pub fn guide_test() -> PathBuf {
+    build(&["test", "--no-run", "--test", "guide"], "guide")
+}
+
+/// Builds a target from how it stands now: cargo builds none of another package for a test.
+fn build(words: &[&str], target_name: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     // What cargo or nextest told this process about its own package would make build scripts run again.
     for (name, _) in std::env::vars_os() {
@@ -25,13 +30,13 @@ fn build() -> PathBuf {
         }
     }
     // The whole workspace, so that its features are those that the tests were built with.
-    cargo.args(["build", "--workspace", "--example", "scenarios", "--message-format", "json"]);
+    cargo.args(words).args(["--workspace", "--message-format", "json"]);
     cargo.arg("--target-dir").arg(target()).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
     let output = cargo.output().expect("cargo can be run");
     let built = String::from_utf8_lossy(&output.stdout);
     let executable =
         built.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|line| {
-            let is_ours = line["target"]["name"] == "scenarios" && line["target"]["kind"][0] == "example";
+            let is_ours = line["target"]["name"] == target_name;
             line["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
         });
     let errors = String::from_utf8_lossy(&output.stderr);

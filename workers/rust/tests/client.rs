@@ -219,6 +219,8 @@ async fn every_verb_has_its_route() {
     assert!(matches!(client.workers().await, Err(ClientError::InvalidAnswer { .. })));
     client.health().await.unwrap();
     assert!(matches!(client.attempts(ID).await, Err(ClientError::InvalidAnswer { .. })));
+    let hour = Duration::from_hours(1);
+    assert!(matches!(client.advance_clock(hour).await, Err(ClientError::InvalidAnswer { .. })));
     let one = format!("/v1.0/operations/{ID}");
     let expected = [
         format!("GET {one}"),
@@ -232,12 +234,14 @@ async fn every_verb_has_its_route() {
         "GET /v1.0/workers".to_owned(),
         "GET /readyz".to_owned(),
         format!("GET {one}/attempts"),
+        "POST /v1.0/test/advance".to_owned(),
     ];
     assert_eq!(server.lines(), expected);
     assert_eq!(server.header(3, "if-match").unwrap(), "\"1-1\"");
     let seen = server.seen.lock().unwrap();
     assert_eq!(seen[3].body, r#"{"percentComplete":40}"#);
     assert_eq!(seen[6].body, r#"{"paused":true,"maxRunning":null}"#);
+    assert_eq!(seen[11].body, r#"{"seconds":3600.0}"#);
 }
 
 /// The answers of a list of two pages, the first of which comes only at the second try.

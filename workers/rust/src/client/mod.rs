@@ -137,6 +137,25 @@ impl Client {
         Self { transport: self.transport.apart(), ..self.clone() }
     }
 
+    /// Sets the clock of a server for tests (`longrun dev --test-clock`) ahead, and tells its new time.
+    ///
+    /// When this returns, everything that fell due on the way has happened, in its order: delayed starts, retries,
+    /// ends of leases, timeouts, expirations.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] with the code `itemNotFound` by a server that has no such clock.
+    pub async fn advance_clock(&self, by: Duration) -> Result<String, ClientError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Advanced {
+            current_date_time: String,
+        }
+        let body = json_body(&serde_json::json!({ "seconds": by.as_secs_f64() }))?;
+        let answer = self.once(Method::POST, "/v1.0/test/advance", Vec::new(), Some(body)).await?;
+        answer.json::<Advanced>().map(|advanced| advanced.current_date_time)
+    }
+
     pub(crate) fn transport(&self) -> &Transport {
         &self.transport
     }
