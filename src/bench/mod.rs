@@ -6,6 +6,7 @@ mod claims;
 mod creates;
 mod disk;
 mod generate;
+mod idle;
 mod lifecycles;
 mod lists;
 mod load;
@@ -94,6 +95,12 @@ enum Figure {
         #[arg(long, default_value_t = 1_000_000)]
         waiting: usize,
     },
+    /// What workers cost that wait for something to do, and how many of them one operation wakes
+    Idle {
+        /// How many of them
+        #[arg(long, default_value_t = 1_000)]
+        workers: usize,
+    },
     /// What watchers cost, and how soon they hear of a change
     Watch {
         /// How many of them are idle
@@ -177,6 +184,7 @@ pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
         Figure::Restart { operations } => restart::measure(&plan, operations)?,
         Figure::List { operations } => lists::measure(&plan, operations).await?,
         Figure::Memory { waiting } => memory::measure(&plan, waiting).await?,
+        Figure::Idle { workers } => idle::measure(&plan, workers).await?,
         Figure::Watch { watchers } => watches::measure(&plan, watchers).await?,
         Figure::Workers { programs, waiting } => workers::measure(&plan, &programs, waiting).await?,
         Figure::Retention => retention::measure(&plan).await?,
