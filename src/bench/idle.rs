@@ -40,9 +40,14 @@ pub(super) async fn measure(plan: &Plan, workers: usize) -> Result<Report, LoadE
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (began, before) = (Instant::now(), server.cpu());
     tokio::time::sleep(plan.span.max(SPAN_MIN)).await;
-    let share = (server.cpu() - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    let share = server.cpu().saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64();
     let again = answers.empty.load(Ordering::Relaxed);
-    report.add("CPU of the server", share * 100.0, "% of a core", format!("{workers} waiting, {again} claims again"));
+    report.add(
+        "CPU of the server",
+        share * 100.0,
+        "% of a core",
+        format!("{workers} waiting, {again} claims again"),
+    );
 
     let mut connection = Connection::open(&server.authority).await?;
     let before = answers.empty.load(Ordering::Relaxed);
@@ -53,12 +58,12 @@ pub(super) async fn measure(plan: &Plan, workers: usize) -> Result<Report, LoadE
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    #[allow(clippy::cast_precision_loss)] // A few hundred.
-    let served = answers.served.load(Ordering::Relaxed) as f64;
     let empty = answers.empty.load(Ordering::Relaxed) - before;
-    let detail = format!("{OPERATIONS} one by one; {empty} claims had waited in vain for their time meanwhile");
-    #[allow(clippy::cast_precision_loss)] // A hundred.
-    report.add("claims served an operation", served / OPERATIONS as f64, "", detail);
+    let detail =
+        format!("{OPERATIONS} one by one; {empty} claims had waited in vain for their time meanwhile");
+    #[allow(clippy::cast_precision_loss)] // A few hundred.
+    let each = answers.served.load(Ordering::Relaxed) as f64 / OPERATIONS as f64;
+    report.add("claims served an operation", each, "", detail);
     match idle.try_join_next() {
         Some(Ok(Err(error))) => Err(error),
         _ => Ok(report),
