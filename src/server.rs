@@ -187,7 +187,8 @@ impl Running {
         if ended.is_err() && !grace.is_zero() {
             tracing::warn!("the grace time is over; what still runs is left to the ends of its leases");
         }
-        self.parts.abort_all();
+        // Their ends are waited for: a call that is cut short gives back what it took.
+        self.parts.shutdown().await;
         self.tracker.close();
         // Its name would only mislead: the next server makes it anew.
         let _ = std::fs::remove_file(&self.socket);

@@ -81,7 +81,7 @@ pub(super) fn give_back(door: &dyn Door, unheard: &[Claimed]) {
         let operation = &claimed.operation;
         (operation.tenant().clone(), operation.spec.id, claimed.token)
     });
-    // A closed door means that the server ends: the leases then end by themselves.
+    // Where nobody turns behind the door any more, the leases end by themselves.
     let _: Result<(), Denied> = door.hand(Entry::Return(taken.collect()));
 }
 

@@ -80,7 +80,7 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// What sets the clock ahead after them.
     pub journeys: Vec<Journey>,
-    /// Nothing will come any more.
+    /// Nothing came, and nothing will any more.
     pub closed: bool,
 }
 
@@ -124,7 +124,8 @@ impl Inbox {
             entries.push(entry);
         }
         let journeys = std::mem::take(&mut lanes.journeys);
-        let closed = lanes.closed && lanes.is_empty();
+        // A last turn may have an answer that nobody hears, and hand it back.
+        let closed = lanes.closed && entries.is_empty() && journeys.is_empty();
         Batch { entries, journeys, closed }
     }
 
@@ -161,7 +162,8 @@ impl Lanes {
 impl Door for Inbox {
     fn hand(&self, entry: Entry) -> Result<(), Denied> {
         let mut lanes = self.lanes();
-        if lanes.closed {
+        // What a claim took for somebody who is gone goes back as long as the loop turns.
+        if lanes.closed && !matches!(entry, Entry::Return(_)) {
             return Err(Denied::ShuttingDown);
         }
         let fresh_of = match &entry {

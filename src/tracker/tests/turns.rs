@@ -1,13 +1,16 @@
 //! Turns: repeats, time, and what is read afterwards.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::{Rig, accepted, claim, completed, failed, submit};
 use crate::limits;
 use crate::operation::{Command, Lane, Outcome, Refusal, State, Status, TenantId};
 use crate::store::{AllTenants, Whose};
-use crate::tracker::entry::{Denied, ReportOutcome};
+use crate::tracker::entry::{Denied, Entry, ReportOutcome};
+use crate::tracker::inbox::{Door, Inbox};
 use crate::tracker::{Tracker, Waiting};
 
 fn keyed(key: &str, body: u8) -> super::Submit {
@@ -47,6 +50,18 @@ async fn a_client_s_id_is_a_key_of_its_own() {
     let mut both = with_id(1);
     both.submission.spec.key = Some(Arc::from("other"));
     assert!(matches!(rig.submit(both).await, Err(Denied::KeyAndIdDiffer)));
+}
+
+#[test]
+fn what_nobody_heard_goes_back_even_while_the_door_closes() {
+    let inbox = Inbox::new(1);
+    inbox.close();
+    let entry = Entry::Submit(Box::new(submit("t")), oneshot::channel().0);
+    assert!(matches!(inbox.hand(entry), Err(Denied::ShuttingDown)));
+    inbox.hand(Entry::Return(Vec::new())).unwrap();
+    let batch = inbox.drain(Instant::now());
+    assert_eq!((batch.entries.len(), batch.closed), (1, false));
+    assert!(inbox.drain(Instant::now()).closed);
 }
 
 #[tokio::test]
