@@ -1,7 +1,7 @@
 //! The command line. One file a subcommand; [`output`] writes what they say, [`exit`] says how they end.
 //!
-//! `serve` starts the server, `token` administers it on its own machine, `work` is a worker. All others are clients of the wire like
-//! any other, by the SDK's client.
+//! `serve` starts the server, `token` administers it on its own machine, `work` is a worker. All others are clients of
+//! the wire like any other, by the SDK's client.
 
 mod bar;
 mod bench;
