@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use longrun_sdk::{CancellationToken, WorkerError};
+use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -77,6 +78,7 @@ pub async fn run(settings: Settings, clock: Option<Arc<SetAhead>>) -> Result<(),
     let options = Options { retention, clock, ..Options::default() };
     let running = Running::start(&settings, Box::new(store), reader, options).await?;
     running.announce(&settings);
+    tell_supervisor(&[NotifyState::Ready, NotifyState::Status(&format!("listens on {}", running.address))]);
     let tracker = running.tracker.clone();
     tokio::select! {
         _ = stop.recv() => tracing::info!("stopping: SIGTERM"),
@@ -86,8 +88,16 @@ pub async fn run(settings: Settings, clock: Option<Arc<SetAhead>>) -> Result<(),
             return Err(StoreError::Failed("see the log".to_owned()).into());
         }
     }
+    tell_supervisor(&[NotifyState::Stopping]);
     running.stop(settings.grace).await;
     Ok(())
+}
+
+/// Tells whoever started this process how it stands, if they asked by `NOTIFY_SOCKET` as systemd does (`sd_notify(3)`).
+fn tell_supervisor(states: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the supervisor that NOTIFY_SOCKET names cannot be told");
+    }
 }
 
 /// Serves an application and nothing around it, for as long as it is polled.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,9 +30,10 @@ pub enum FirstTokenError {
     /// It is a directory, a pipe or the like.
     #[error("the first token's file {0} is not a regular file")]
     NotAFile(PathBuf),
-    /// Others than its owner may do something with it.
+    /// Others may do something with it.
     #[error(
-        "the first token's file {path} has mode {mode:04o}, but only its owner may read it: chmod 600 it"
+        "the first token's file {path} has mode {mode:04o}, but only its owner may read it: chmod 600 it \
+         (where it belongs to root, its group may read it too: 0640)"
     )]
     Exposed {
         /// The file.
@@ -57,8 +58,8 @@ pub enum FirstTokenError {
 
 /// Reads the first token: a credential with every scope of the tenant `default`, and so not `Server.Manage`.
 ///
-/// The file is regular (links to one are followed, as secrets are often mounted by them), has no permission bits for
-/// group and others, and holds one token, with or without a newline behind it. It is read at each start and only stored
+/// The file is regular (links to one are followed, as secrets are often mounted by them), [is nobody else's to
+/// read](is_private), and holds one token, with or without a newline behind it. It is read at each start and only stored
 /// when it is revoked, so whoever takes the file away takes the token away.
 pub fn first_token(path: &Path, now: Timestamp) -> Result<Credential, FirstTokenError> {
     let text = read(path)?;
@@ -88,8 +89,8 @@ fn read(path: &Path) -> Result<String, FirstTokenError> {
     let file = File::open(path).map_err(unreadable)?;
     let opened = file.metadata().map_err(unreadable)?;
     regular(&opened)?;
-    let mode = opened.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let mode = opened.mode() & 0o7777;
+    if !is_private(opened.uid(), mode, rustix::process::geteuid().as_raw()) {
         return Err(FirstTokenError::Exposed { path: path.to_owned(), mode });
     }
     let mut bytes = Vec::new();
@@ -98,8 +99,19 @@ fn read(path: &Path) -> Result<String, FirstTokenError> {
         .map_err(|_| FirstTokenError::NotAToken { path: path.to_owned(), source: InvalidToken })
 }
 
+/// Whether nobody but this server's user and root may read or change a file.
+///
+/// Root may have let a group read its own: so Kubernetes hands secrets to a container that does not run as root, and
+/// PostgreSQL takes private keys by the same rule.
+fn is_private(owner: u32, mode: u32, user: u32) -> bool {
+    let others = if owner == 0 && user != 0 { 0o037 } else { 0o077 };
+    mode & others == 0
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::super::scope::Scope;
     use super::*;
 
@@ -140,6 +152,15 @@ mod tests {
             assert!(matches!(error, FirstTokenError::Exposed { .. }), "{mode:o}");
             assert!(error.to_string().contains(&format!("{mode:04o}")), "{error}");
         }
+    }
+
+    #[test]
+    fn root_may_have_let_the_servers_group_read_it() {
+        let (root, me, another) = (0, 1000, 1001);
+        assert!(is_private(root, 0o440, me) && is_private(root, 0o640, me));
+        assert!(!is_private(root, 0o460, me) && !is_private(root, 0o444, me) && !is_private(root, 0o450, me));
+        assert!(!is_private(root, 0o440, root), "a server of root reads it without its group");
+        assert!(!is_private(me, 0o440, me) && !is_private(another, 0o440, me));
     }
 
     #[test]
