@@ -200,7 +200,9 @@ fn the_nodes_of_compose_are_the_images() {
     for name in &nodes {
         let node = &services[*name];
         assert!(proxy.contains(&format!("{name}:{}", port())), "the proxy does not know {name}");
-        assert_eq!(node["volumes"], serde_json::json!([variable("LONGRUN_DATA")]));
+        let (owner, group) = user.split_once(':').unwrap();
+        let data = format!("{}:mode=0700,uid={owner},gid={group}", variable("LONGRUN_DATA"));
+        assert_eq!(node["tmpfs"], serde_json::json!([data]));
         let secret = &node["secrets"][0];
         assert_eq!(format!("{}:{}", word(&secret["uid"]), word(&secret["gid"])), user);
         assert_eq!(secret["mode"], 0o400);
