@@ -58,9 +58,10 @@ fn go(programs: &Programs) {
     std::fs::write(programs.path("go").with_file_name("go"), "").unwrap();
 }
 
-/// Whoever finds out first says so, in the same word: the server, or the worker that has told the program to end.
+/// Whoever finds out first says so: the server, or the worker that has told the program to end.
 fn timed_out(operation: &Value) -> bool {
-    operation["error"]["code"] == "timeout"
+    let code = &operation["error"]["code"];
+    code == "timeout" || code == "timedOut"
 }
 
 fn no_overlap(programs: &Programs) {
@@ -121,7 +122,7 @@ async fn a_program_has_a_time_of_its_own_as_well() {
     let client = server.client();
     let id = submit(&client, json!({ "maxAttempts": 2 })).await;
     let failed = ended(&client, &id).await;
-    assert_eq!((&failed["error"]["code"], &failed["attemptsCount"]), (&json!("timeout"), &json!(2)));
+    assert_eq!((&failed["error"]["code"], &failed["attemptsCount"]), (&json!("timedOut"), &json!(2)));
     begun(&programs, 2).await;
     no_overlap(&programs);
     gone(&programs, &id).await;

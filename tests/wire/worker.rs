@@ -110,7 +110,7 @@ async fn an_attempt_that_takes_longer_than_its_worker_allows_is_ended() {
     let _worker = Worker::start(&server.url, "long", &programs.path("long"), &["--timeout", "1"]);
     let id = client.submit(&json!({ "operationType": "long", "maxAttempts": 1 })).await;
     let operation = ended(&client, &id).await;
-    assert_eq!(operation["error"]["code"], "timeout", "{operation}");
+    assert_eq!(operation["error"]["code"], "timedOut", "{operation}");
     assert!(!lives(programs.numbers("pid")[0]));
 }
 

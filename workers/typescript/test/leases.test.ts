@@ -212,9 +212,9 @@ test("an attempt that takes too long is told so, and fails if it goes on", async
   const obedient = server.submit("patient", null, { timeoutSeconds: 1 });
   assert.equal((await saw).reason, "timeout");
   const told = await server.report(obedient, "Failed");
-  assert.deepEqual([told.error?.code, told.retryable], ["timeout", undefined]);
+  assert.deepEqual([told.error?.code, told.retryable], ["timedOut", undefined]);
   const late = await server.report(server.submit("deaf", null, { timeoutSeconds: 0.1 }), "Failed");
-  assert.deepEqual([late.error?.code, late.retryable], ["timeout", undefined]);
+  assert.deepEqual([late.error?.code, late.retryable], ["timedOut", undefined]);
 });
 
 test("a lease counts from when its heartbeat was sent", async (t) => {

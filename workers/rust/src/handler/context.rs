@@ -117,7 +117,7 @@ impl Context {
             Some(StopReason::Cancel) => {
                 HandlerError::permanent("stopped", "stopped when it was told of the cancel")
             }
-            Some(StopReason::Timeout) => HandlerError::retryable("timeout", "the attempt took too long"),
+            Some(StopReason::Timeout) => HandlerError::retryable("timedOut", "the attempt took too long"),
             Some(StopReason::LeaseLost | StopReason::Shutdown) | None => HandlerError::released(),
         }
     }

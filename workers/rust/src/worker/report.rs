@@ -31,7 +31,7 @@ pub(super) fn of_abort(held: &Held) -> Vec<Report> {
     match held.reason() {
         // Not handed back: that would not count the attempt, and it would time out for ever.
         Some(StopReason::Timeout) => {
-            let error = HandlerError::retryable("timeout", "the attempt took too long and was aborted");
+            let error = HandlerError::retryable("timedOut", "the attempt took too long and was aborted");
             of_end(held, AttemptEnd::Failure(error))
         }
         _ => vec![released(held)],

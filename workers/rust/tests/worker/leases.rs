@@ -229,7 +229,7 @@ async fn an_attempt_that_takes_too_long_is_told_so() {
     });
     assert_eq!(hear(&mut told).await.0, StopReason::Timeout);
     let (report, _) = server.report(id, Status::Failed).await;
-    assert_eq!((report.error.unwrap().code.as_str(), report.retryable), ("timeout", None));
+    assert_eq!((report.error.unwrap().code.as_str(), report.retryable), ("timedOut", None));
     running.stop().await;
 }
 

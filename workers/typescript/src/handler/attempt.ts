@@ -84,7 +84,7 @@ export class Attempt {
   stopped(): HandlerError {
     if (this.reason === "cancel")
       return new PermanentError("stopped", "stopped when it was told of the cancel");
-    if (this.reason === "timeout") return new RetryableError("timeout", "the attempt took too long");
+    if (this.reason === "timeout") return new RetryableError("timedOut", "the attempt took too long");
     return new ReleasedError();
   }
 

@@ -29,7 +29,7 @@ export function ofAbort(attempt: Attempt): Report[] {
   // After a timeout not handed back: that would not count the attempt, and it would time out for ever.
   if (attempt.reason !== "timeout") return [released(attempt)];
   return ofEnd(attempt, {
-    error: new RetryableError("timeout", "the attempt took too long and was given up"),
+    error: new RetryableError("timedOut", "the attempt took too long and was given up"),
   });
 }
 

@@ -114,5 +114,5 @@ class Context:
         if self.reason == "cancel":
             return PermanentError("stopped", "stopped when it was told of the cancel")
         if self.reason == "timeout":
-            return RetryableError("timeout", "the attempt took too long")
+            return RetryableError("timedOut", "the attempt took too long")
         return Released()

@@ -59,7 +59,7 @@ def of_abandoned(held: Held) -> list[Report]:
     """What is said of an operation whose handler was told to stop, and went on."""
     if held.reason == "timeout":
         # Not handed back: that would not count the attempt, and it would time out for ever.
-        return of_end(held, RetryableError("timeout", "the attempt took too long and was given up"))
+        return of_end(held, RetryableError("timedOut", "the attempt took too long and was given up"))
     return [released(held)]
 
 

@@ -40,7 +40,7 @@ pub(super) async fn run(program: &Program, context: &Context) -> Result<Success,
         Some(Stopped::Asked) => Err(context.stopped()),
         Some(Stopped::TooLong(timeout)) => {
             let message = format!("the program took longer than {} s", timeout.as_secs_f64());
-            Err(HandlerError::retryable("timeout", message))
+            Err(HandlerError::retryable("timedOut", message))
         }
         None | Some(Stopped::TooMuch) => verdict::of(&attempt.said, attempt.stdout.text, &tail),
     }

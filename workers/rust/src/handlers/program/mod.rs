@@ -84,7 +84,7 @@ impl Program {
     }
 
     /// Sets how long an attempt may take, beside the `timeoutSeconds` of its operation; without end unless
-    /// set. One that takes longer fails as `timeout`, retryable.
+    /// set. One that takes longer fails as `timedOut`, retryable.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
