@@ -129,6 +129,10 @@ pub const CACHE_BYTES_MAX: u64 = 32 << 20;
 pub const WORKER_PRESENT: Duration = Duration::from_mins(1);
 /// A worker's row is written at most this often.
 pub const WORKER_WRITTEN_EVERY: Duration = Duration::from_secs(10);
+/// So long a row that is due waits for a turn that is written anyway: idle workers cost one commit for all of them.
+pub const WORKERS_UNWRITTEN: Duration = Duration::from_secs(1);
+/// Rows of workers that one turn writes: some milliseconds.
+pub const WRITE_WORKERS_MAX: usize = 500;
 /// A worker that was not seen for this long is forgotten.
 pub const WORKER_FORGOTTEN: Duration = Duration::from_hours(1);
 /// Workers in the answer of `/v1.0/workers`, those first that asked last.

@@ -74,6 +74,15 @@ pub(super) struct Chores {
     /// Leases rest.
     pub(super) late: bool,
     pub(super) prune: Option<Prune>,
+    /// Rows of workers have waited for long enough.
+    pub(super) workers: bool,
+}
+
+impl Chores {
+    /// Whether there is nothing to do without entries.
+    fn is_empty(&self) -> bool {
+        !(self.due || self.late || self.workers) && self.prune.is_none()
+    }
 }
 
 /// What became of an entry, until it is durable and can be said.
@@ -103,7 +112,7 @@ impl Intake {
             self.answer_expired();
             let chores = self.chores(&batch.entries);
             let mut outcome = Ok(());
-            if !batch.entries.is_empty() || chores.due || chores.late || chores.prune.is_some() {
+            if !batch.entries.is_empty() || !chores.is_empty() {
                 self.supersede(&batch.entries);
                 outcome = self.turn(batch.entries, chores);
             }
@@ -154,6 +163,7 @@ impl Intake {
             due: self.next_due.is_some_and(|due| due <= self.alive_at),
             late: self.late,
             prune: self.pruning.step(self.alive_at, self.reader.clock(), entries),
+            workers: self.shared.workers.is_due(self.alive_at),
         }
     }
 
@@ -234,9 +244,14 @@ impl Intake {
         turn.tick();
         if let Some(prune) = chores.prune {
             turn.prune(prune.ended_before);
-            turn.changes.workers_forgotten = self.shared.workers.forgotten(turn.now());
         }
         let served = self.offer(&mut turn, entries, &mut done);
+        if chores.prune.is_some() {
+            turn.changes.workers_forgotten = self.shared.workers.forgotten(turn.now());
+        }
+        if chores.workers || !turn.changes.is_empty() {
+            turn.changes.workers = self.shared.workers.unwritten();
+        }
         self.store.commit(&mut turn.changes)?;
         self.shared.turns.fetch_add(1, Ordering::Relaxed);
         if !turn.changes.is_empty() {
@@ -274,7 +289,7 @@ impl Intake {
                 address: exchange.address,
                 at: turn.now(),
             };
-            turn.changes.workers.extend(self.shared.workers.saw(seen));
+            self.shared.workers.saw(seen);
             if self.draining() || reply.is_closed() {
                 continue;
             }

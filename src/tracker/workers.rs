@@ -1,6 +1,6 @@
 //! Which workers asked for work lately: so that a waiting operation can say that nobody does, and an operator who does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +32,10 @@ pub struct Present {
 #[derive(Debug, Default)]
 struct Known {
     workers: HashMap<Key, Presence>,
+    /// Whose rows are due to be written.
+    unwritten: HashSet<Key>,
+    /// Since when there are such.
+    unwritten_since: Option<Timestamp>,
     /// When it was last looked through for those that are forgotten.
     looked: Option<Timestamp>,
 }
@@ -50,26 +54,42 @@ impl Workers {
             let written = Some(seen.at);
             ((seen.tenant.clone(), seen.worker.clone()), Presence { seen, written })
         });
-        Self(Mutex::new(Known { workers: known.collect(), looked: None }))
+        Self(Mutex::new(Known { workers: known.collect(), ..Known::default() }))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker asked for work. Its row, when it is due to be written; that it was is for [`Workers::settle`] to say.
-    pub fn saw(&self, seen: WorkerSeen) -> Option<WorkerSeen> {
+    /// A worker asked for work.
+    pub fn saw(&self, seen: WorkerSeen) {
         let mut known = self.known();
         let now = seen.at;
         let key = (seen.tenant.clone(), seen.worker.clone());
-        let presence =
-            known.workers.entry(key).or_insert_with(|| Presence { seen: seen.clone(), written: None });
+        let presence = known
+            .workers
+            .entry(key.clone())
+            .or_insert_with(|| Presence { seen: seen.clone(), written: None });
         if presence.seen.queues != seen.queues || presence.seen.operation_types != seen.operation_types {
             presence.written = None;
         }
         presence.seen = seen;
-        let due = presence.written.is_none_or(|written| now.since(written) >= limits::WORKER_WRITTEN_EVERY);
-        due.then(|| presence.seen.clone())
+        if presence.written.is_none_or(|written| now.since(written) >= limits::WORKER_WRITTEN_EVERY) {
+            known.unwritten.insert(key);
+            known.unwritten_since.get_or_insert(now);
+        }
+    }
+
+    /// Whether rows have waited long enough for a turn that is written anyway.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.known().unwritten_since.is_some_and(|since| now.since(since) >= limits::WORKERS_UNWRITTEN)
+    }
+
+    /// The rows that are due, for a turn that is written; that it was is for [`Workers::settle`] to say.
+    pub fn unwritten(&self) -> Vec<WorkerSeen> {
+        let known = self.known();
+        let rows = known.unwritten.iter().filter_map(|key| known.workers.get(key));
+        rows.map(|it| it.seen.clone()).take(limits::WRITE_WORKERS_MAX).collect()
     }
 
     /// Those that were not seen for so long that their rows can go, looked for once a minute.
@@ -94,12 +114,19 @@ impl Workers {
         let mut known = self.known();
         for key in &changes.workers_forgotten {
             known.workers.remove(key);
+            known.unwritten.remove(key);
         }
         for row in &changes.workers {
             let key = (row.tenant.clone(), row.worker.clone());
-            let presence =
-                known.workers.entry(key).or_insert_with(|| Presence { seen: row.clone(), written: None });
+            let presence = known
+                .workers
+                .entry(key.clone())
+                .or_insert_with(|| Presence { seen: row.clone(), written: None });
             presence.written = Some(row.at);
+            known.unwritten.remove(&key);
+        }
+        if known.unwritten.is_empty() {
+            known.unwritten_since = None;
         }
     }
 
@@ -143,30 +170,41 @@ mod tests {
         WorkerSeen { tenant: TenantId::default(), worker, queues, operation_types: None, address: None, at }
     }
 
-    /// Its row is written by a turn that becomes durable.
-    fn written(workers: &Workers, at: Timestamp, queue: &str) -> bool {
-        let row = workers.saw(seen(at, queue));
-        let written = row.is_some();
-        workers.settle(&Changes { workers: row.into_iter().collect(), ..Changes::default() });
-        written
+    /// A turn with what is due becomes durable; how many rows that were.
+    fn written(workers: &Workers) -> usize {
+        let changes = Changes { workers: workers.unwritten(), ..Changes::default() };
+        workers.settle(&changes);
+        changes.workers.len()
     }
 
     #[test]
     fn a_row_counts_as_written_only_once_its_turn_is_durable() {
         let (workers, start) = (Workers::default(), Timestamp::MIN);
         for _ in 0..3 {
-            assert!(workers.saw(seen(start, "a")).is_some(), "no turn with it went through");
+            workers.saw(seen(start, "a"));
+            assert_eq!(workers.unwritten().len(), 1, "no turn with it went through");
         }
-        assert!(written(&workers, start, "a"));
-        assert!(!written(&workers, start, "a"));
-        for _ in 0..2 {
-            assert!(workers.saw(seen(start, "b")).is_some(), "it asks for something else now");
-        }
-        assert!(written(&workers, start, "b"));
-        assert!(!written(&workers, start, "b"));
+        assert_eq!(written(&workers), 1);
+        workers.saw(seen(start, "a"));
+        assert_eq!(written(&workers), 0);
+        workers.saw(seen(start, "b"));
+        assert_eq!(written(&workers), 1, "it asks for something else now");
         let later = start.plus(limits::WORKER_WRITTEN_EVERY);
-        assert!(workers.saw(seen(later, "b")).is_some());
-        assert!(written(&workers, later, "b"));
-        assert!(!written(&workers, later, "b"));
+        workers.saw(seen(later, "b"));
+        assert_eq!(written(&workers), 1);
+        workers.saw(seen(later, "b"));
+        assert_eq!(written(&workers), 0);
+    }
+
+    #[test]
+    fn rows_wait_for_a_turn_that_is_written_anyway_but_not_for_long() {
+        let (workers, start) = (Workers::default(), Timestamp::MIN);
+        workers.saw(seen(start, "a"));
+        assert!(!workers.is_due(start));
+        let later = start.plus(limits::WORKERS_UNWRITTEN);
+        workers.saw(seen(later, "a"));
+        assert!(workers.is_due(later), "since it was seen first");
+        assert_eq!(written(&workers), 1);
+        assert!(!workers.is_due(later));
     }
 }
