@@ -76,6 +76,9 @@ impl Failure {
                 let cause = message.rsplit(": ").next().unwrap_or(message);
                 Self::new(Exit::Unreachable, format!("{server} cannot be reached: {cause}"))
             }
+            ClientError::Untrusted { message } => {
+                Self::new(Exit::Unreachable, format!("{server} is not trusted: {message}"))
+            }
             other => Self::new(Exit::Unreachable, format!("no answer from {server}: {other}")),
         }
     }

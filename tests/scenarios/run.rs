@@ -71,7 +71,7 @@ pub async fn carry_out(language: Language, scenario: &Scenario) -> Outcome {
 impl World<'_> {
     async fn step(&mut self, step: &Step) -> Outcome {
         match step {
-            Step::Start(start) => self.start(start),
+            Step::Start(start) => self.start(start).await,
             Step::Stop(name) => self.signal(name, Signal::TERM),
             Step::Kill(name) => self.signal(name, Signal::KILL),
             Step::Freeze(name) => self.signal(name, Signal::STOP),
@@ -105,11 +105,11 @@ impl World<'_> {
         }
     }
 
-    fn start(&mut self, start: &Start) -> Outcome {
+    async fn start(&mut self, start: &Start) -> Outcome {
         let start = Start { token: start.token.clone().or_else(|| self.token.clone()), ..start.clone() };
         let needed = self.scenario.operation_types();
-        let url = &self.wire.proxy.url;
-        self.workers.push(Worker::start(self.language, start, url, self.directory.path(), needed)?);
+        let address = self.wire.address(start.tls).await;
+        self.workers.push(Worker::start(self.language, start, address, self.directory.path(), needed)?);
         Ok(())
     }
 

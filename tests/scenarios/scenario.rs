@@ -67,6 +67,9 @@ pub struct Start {
     pub concurrency: u32,
     /// In place of the one that the server knows.
     pub token: Option<String>,
+    /// It is given an `https` URL, and trusts the authority of whom that is by what its environment says.
+    #[serde(default)]
+    pub tls: bool,
     /// Starts it again whenever it ends.
     #[serde(default)]
     pub again: bool,

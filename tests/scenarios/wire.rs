@@ -1,5 +1,6 @@
 //! What passes between the workers and the server: noted, and where a step says so, its answer is lost once.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -7,10 +8,20 @@ use serde_json::Value;
 use crate::like::is_like;
 use crate::scenario::Exchange;
 use crate::support::proxy::{Fate, Passing, Proxy};
+use crate::support::tls::{Authority, Terminator};
+
+/// Where a worker finds the proxy.
+pub struct Address {
+    pub url: String,
+    /// The file of whom it has to trust, where that is an `https` URL.
+    pub authority: Option<PathBuf>,
+}
 
 /// The proxy through which all workers of a scenario speak.
 pub struct Wire {
-    pub proxy: Proxy,
+    proxy: Proxy,
+    /// What takes the TLS off before it, once a worker wants it.
+    secured: Option<(Terminator, Authority)>,
     passed: Arc<Mutex<Passed>>,
 }
 
@@ -34,7 +45,22 @@ impl Wire {
             }
             noting.lock().unwrap_or_else(PoisonError::into_inner).note(passing)
         };
-        Self { proxy: Proxy::before(server, rule).await, passed }
+        Self { proxy: Proxy::before(server, rule).await, secured: None, passed }
+    }
+
+    /// What a worker is told of it.
+    pub async fn address(&mut self, tls: bool) -> Address {
+        if !tls {
+            return Address { url: self.proxy.url.clone(), authority: None };
+        }
+        if self.secured.is_none() {
+            let authority = Authority::new();
+            let certificate = authority.certify("127.0.0.1");
+            let terminator = Terminator::before(&self.proxy.url, &certificate, &["h2", "http/1.1"]).await;
+            self.secured = Some((terminator, authority));
+        }
+        let (terminator, authority) = self.secured.as_ref().expect("it was just made");
+        Address { url: terminator.url.clone(), authority: Some(authority.file()) }
     }
 
     /// The next exchange like this loses its answer.

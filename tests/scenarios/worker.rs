@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::language::Language;
 use crate::scenario::Start;
 use crate::support::PATIENCE;
+use crate::wire::Address;
 
 /// The queue of every scenario: each has a server of its own.
 pub const QUEUE: &str = "scenarios";
@@ -21,7 +22,7 @@ pub const QUEUE: &str = "scenarios";
 pub struct Worker {
     language: Language,
     start: Start,
-    url: String,
+    address: Address,
     errors: PathBuf,
     child: Child,
     /// It was told to end, or was killed or frozen: its end is no surprise, or not to be had.
@@ -36,17 +37,17 @@ struct Said {
 }
 
 impl Worker {
-    /// Starts one for the server at `url`; `needed` is what it has to have handlers for.
+    /// Starts one for the server at that address; `needed` is what it has to have handlers for.
     pub fn start(
         language: Language,
         start: Start,
-        url: &str,
+        address: Address,
         directory: &Path,
         needed: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, String> {
         let errors = directory.join(format!("{}.stderr", start.worker));
-        let (child, lines) = spawn(language, &start, url, &errors)?;
-        let worker = Self { language, start, url: url.to_owned(), errors, child, may_end: false };
+        let (child, lines) = spawn(language, &start, &address, &errors)?;
+        let worker = Self { language, start, address, errors, child, may_end: false };
         let line = lines.recv_timeout(PATIENCE).map_err(|_| format!("it said nothing: {}", worker.says()))?;
         let said: Said = serde_json::from_str(&line).map_err(|error| format!("{error} in {line:?}"))?;
         if !said.operation_types.is_sorted() {
@@ -82,7 +83,7 @@ impl Worker {
         }
         match self.ended() {
             Some(_) if self.start.again => {
-                (self.child, _) = spawn(self.language, &self.start, &self.url, &self.errors)?;
+                (self.child, _) = spawn(self.language, &self.start, &self.address, &self.errors)?;
                 Ok(())
             }
             Some(status) => Err(format!("{} ended with {status}: {}", self.name(), self.says())),
@@ -107,7 +108,7 @@ impl Drop for Worker {
 fn spawn(
     language: Language,
     start: &Start,
-    url: &str,
+    address: &Address,
     errors: &Path,
 ) -> Result<(Child, Receiver<String>), String> {
     let errors = File::options().create(true).append(true).open(errors).map_err(|error| error.to_string())?;
@@ -115,7 +116,10 @@ fn spawn(
     command
         .env_remove("LONGRUN_TOKEN")
         .envs(start.token.as_ref().map(|token| ("LONGRUN_TOKEN", token)))
-        .env("LONGRUN_URL", url)
+        .env("LONGRUN_URL", &address.url)
+        // By what each language is told of an authority that the system does not know.
+        .envs(address.authority.as_ref().map(|file| ("SSL_CERT_FILE", file)))
+        .envs(address.authority.as_ref().map(|file| ("NODE_EXTRA_CA_CERTS", file)))
         .env("LONGRUN_QUEUE", QUEUE)
         .env("LONGRUN_LEASE_SECONDS", start.lease_seconds.to_string())
         .env("LONGRUN_WAIT_SECONDS", start.wait_seconds.to_string())

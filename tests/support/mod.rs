@@ -8,6 +8,7 @@ pub mod programs;
 pub mod proxy;
 pub mod server;
 pub mod stream;
+pub mod tls;
 pub mod worker;
 
 use std::future::Future;

@@ -13,6 +13,7 @@ mod queues;
 mod read;
 mod submit;
 mod terminal;
+mod tls;
 mod travel;
 mod watch;
 mod work;

@@ -67,3 +67,31 @@ fn with_tls(mut plain: HttpConnector, tls: bool) -> io::Result<Connector> {
 fn with_tls(plain: HttpConnector, _: bool) -> io::Result<Connector> {
     Ok(plain)
 }
+
+/// What is wrong with the certificate of a server, where that is why no connection came about.
+#[cfg(feature = "tls")]
+pub(super) fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
+            return Some(match why {
+                rustls::CertificateError::UnknownIssuer => {
+                    "its certificate is of no authority that this system trusts (SSL_CERT_FILE names others)"
+                        .to_owned()
+                }
+                why => format!("its certificate is not valid: {why}"),
+            });
+        }
+        // The source of an I/O error is not what it holds, but the source of that.
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+#[cfg(not(feature = "tls"))]
+pub(super) fn distrust(_: &(dyn std::error::Error + 'static)) -> Option<String> {
+    None
+}

@@ -12,6 +12,12 @@ pub enum ClientError {
         /// The chain of causes.
         message: String,
     },
+    /// The server's certificate is not to be trusted, so nothing was sent to it.
+    #[error("the server is not trusted: {message}")]
+    Untrusted {
+        /// What is wrong with the certificate.
+        message: String,
+    },
     /// The server answered with an error.
     #[error("the server refused with {status} {code}: {message}")]
     Refused {

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::ClientError;
-use super::connect::{Connector, Pool, connector, pool};
+use super::connect::{Connector, Pool, connector, distrust, pool};
 use crate::wire::ErrorBody;
 
 /// No answer of the protocol comes near; it bounds what a broken server can make us hold.
@@ -163,6 +163,9 @@ fn bad_url(url: &str, why: &str) -> ClientError {
 
 /// The outermost error of hyper says little; what went wrong stands at the end of the chain.
 pub(super) fn unreachable(error: &(dyn std::error::Error + 'static)) -> ClientError {
+    if let Some(message) = distrust(error) {
+        return ClientError::Untrusted { message };
+    }
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
