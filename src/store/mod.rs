@@ -3,16 +3,19 @@
 //! A write turn is two calls. [`Store::begin`] opens a transaction and loads what the turn touches ([`turn::Touches`])
 //! into a [`turn::WorkingSet`]; the tracker applies its commands to that; [`Store::commit`] writes each changed row once,
 //! and the events, and makes all of it durable. [`Reader`] is the second, smaller door, for everything that only looks.
-//! [`query`] is what a list
-//! asks for, [`queue`] what is set for queues. [`memory`] is the model as a store, the oracle of the tests; [`sqlite`] is the embedded one.
+//! [`query`] is what a list asks for, [`queue`] what is set for queues. [`memory`] is the model as a store, the oracle of the
+//! tests; [`sqlite`] is the embedded one, [`postgres`] the one that several nodes share. What both write into their rows,
+//! and how, is in `stored`.
 
 pub mod clock;
 pub mod credential;
 pub mod cursor;
 pub mod memory;
+pub mod postgres;
 pub mod query;
 pub mod queue;
 pub mod sqlite;
+mod stored;
 pub mod turn;
 
 use std::sync::Arc;

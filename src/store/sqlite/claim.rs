@@ -6,14 +6,15 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use rusqlite::{Connection, Row};
 
 use super::Resident;
-use super::columns::{Fields, Prepared};
-use super::damage::sound;
+use super::columns::{Prepared, fields};
 use super::error::Result;
 use super::lanes::{LaneId, Lanes};
 use super::load::{self, Loading};
 use crate::limits;
 use crate::operation::{QueueName, Rank, Seq, Timestamp};
 use crate::store::queue::{ByQueue, startable};
+use crate::store::stored::Bind;
+use crate::store::stored::damage::sound;
 use crate::store::turn::{Touches, Want};
 
 /// The next ranks of a lane. Answered from the ready index alone; the literal conditions are those of the index. Without
@@ -104,7 +105,12 @@ fn read(
     let mut statement = Prepared::of(connection, NEXT)?;
     let limit = i64::try_from(chunk).unwrap_or(i64::MAX);
     let mut bound = statement.row();
-    bound.put(id)?.put(scan.after.urgency)?.time(scan.after.ready_at)?.put(scan.after.seq.0)?.put(limit)?;
+    bound.put(id);
+    bound.put(scan.after.urgency);
+    bound.time(Some(scan.after.ready_at));
+    bound.put(scan.after.seq.0);
+    bound.put(limit);
+    bound.bound()?;
     let mut rows = statement.found();
     let mut seen = 0;
     while let Some(row) = rows.next()? {
@@ -133,7 +139,7 @@ fn read(
 
 /// One without a start is damaged, but its place is known: the row itself will tell.
 fn rank(row: &Row<'_>, seq: Seq) -> Result<Rank> {
-    let mut fields = Fields::of(row);
+    let mut fields = fields(row);
     let urgency = fields.small()?;
     Ok(Rank { urgency, ready_at: fields.maybe_time()?.unwrap_or(Timestamp::MIN), seq })
 }

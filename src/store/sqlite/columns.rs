@@ -1,97 +1,49 @@
 //! The columns of a row and the parameters of a statement, one after the other: by position, without a name to look up.
 
+use std::borrow::Cow;
+
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, Rows, ToSql};
 
 use super::error::{Fault, Result};
-use super::{codes, text};
-use crate::operation::{Hold, Payload, Status, Timestamp};
+use crate::store::stored::{self, Bind, Columns, Damaged, Fields};
 
-/// Reads the columns of a row one after the other.
-pub(super) struct Fields<'r> {
+/// A row, and how far it is read.
+pub(super) struct RowColumns<'r> {
     row: &'r Row<'r>,
     at: usize,
 }
 
-impl<'r> Fields<'r> {
-    pub(super) fn of(row: &'r Row<'r>) -> Self {
-        Self { row, at: 0 }
-    }
+/// The columns of a row.
+pub(super) fn fields<'r>(row: &'r Row<'r>) -> Fields<RowColumns<'r>> {
+    fields_after(row, 0)
+}
 
-    /// Without its first ones.
-    pub(super) fn after(row: &'r Row<'r>, skipped: usize) -> Self {
-        Self { row, at: skipped }
-    }
+/// Without its first ones.
+pub(super) fn fields_after<'r>(row: &'r Row<'r>, skipped: usize) -> Fields<RowColumns<'r>> {
+    Fields::new(RowColumns { row, at: skipped })
+}
 
-    fn next(&mut self) -> Result<ValueRef<'r>> {
-        let value = self.row.get_ref(self.at)?;
+impl<'r> RowColumns<'r> {
+    fn next<T>(&mut self, read: impl FnOnce(ValueRef<'r>) -> Option<T>) -> stored::Result<T> {
+        let value = self.row.get_ref(self.at).ok().and_then(read);
         self.at += 1;
-        Ok(value)
-    }
-
-    pub(super) fn int(&mut self) -> Result<i64> {
-        Ok(self.next()?.as_i64()?)
-    }
-
-    pub(super) fn maybe_int(&mut self) -> Result<Option<i64>> {
-        Ok(self.next()?.as_i64_or_null()?)
-    }
-
-    pub(super) fn flag(&mut self) -> Result<bool> {
-        Ok(self.maybe_int()?.unwrap_or(0) != 0)
-    }
-
-    pub(super) fn text(&mut self) -> Result<&'r str> {
-        Ok(self.next()?.as_str()?)
-    }
-
-    pub(super) fn maybe_text(&mut self) -> Result<Option<&'r str>> {
-        Ok(self.next()?.as_str_or_null()?)
-    }
-
-    pub(super) fn blob(&mut self) -> Result<&'r [u8]> {
-        Ok(self.next()?.as_blob()?)
-    }
-
-    pub(super) fn maybe_blob(&mut self) -> Result<Option<&'r [u8]>> {
-        Ok(self.next()?.as_blob_or_null()?)
-    }
-
-    pub(super) fn time(&mut self) -> Result<Timestamp> {
-        Ok(Timestamp::from_ticks(self.int()?))
-    }
-
-    pub(super) fn maybe_time(&mut self) -> Result<Option<Timestamp>> {
-        Ok(self.maybe_int()?.map(Timestamp::from_ticks))
-    }
-
-    /// A number that fits what it is kept in.
-    pub(super) fn small<T: TryFrom<i64>>(&mut self) -> Result<T> {
-        narrow(self.int()?)
-    }
-
-    pub(super) fn maybe_small<T: TryFrom<i64>>(&mut self) -> Result<Option<T>> {
-        self.maybe_int()?.map(narrow).transpose()
-    }
-
-    pub(super) fn status(&mut self) -> Result<Status> {
-        codes::status_of(self.int()?).ok_or(Fault::Damaged("a status has no word"))
-    }
-
-    pub(super) fn hold(&mut self) -> Result<Option<Hold>> {
-        codes::hold_of(self.int()?)
-    }
-
-    /// Its text, or where it is kept apart its length.
-    pub(super) fn payload(&mut self) -> Result<Option<Payload>> {
-        let inline = self.maybe_blob()?.map(text::json).transpose()?.map(Payload::Inline);
-        let stored = self.maybe_small()?.map(|bytes| Payload::Stored { bytes });
-        Ok(inline.or(stored))
+        value.ok_or(Damaged("a column holds a value of another type"))
     }
 }
 
-pub(super) fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T> {
-    T::try_from(value).map_err(|_| Fault::Damaged("a number is out of its range"))
+impl<'r> Columns<'r> for RowColumns<'r> {
+    fn int(&mut self) -> stored::Result<Option<i64>> {
+        self.next(|value| value.as_i64_or_null().ok())
+    }
+
+    fn text(&mut self) -> stored::Result<Option<&'r str>> {
+        self.next(|value| value.as_str_or_null().ok())
+    }
+
+    fn blob(&mut self) -> stored::Result<Option<&'r [u8]>> {
+        self.next(|value| value.as_blob_or_null().ok())
+    }
 }
 
 /// A statement that is bound by position and may run for many rows.
@@ -108,7 +60,7 @@ impl<'c> Prepared<'c> {
 
     /// The parameters of the next row.
     pub(super) fn row(&mut self) -> Binder<'_, 'c> {
-        Binder { prepared: self, at: 0 }
+        Binder { prepared: self, at: 0, fault: None }
     }
 
     /// What it finds, once it is bound.
@@ -121,10 +73,20 @@ impl<'c> Prepared<'c> {
 pub(super) struct Binder<'s, 'c> {
     prepared: &'s mut Prepared<'c>,
     at: usize,
+    /// The first that came up: the row is not run then.
+    fault: Option<Fault>,
 }
 
 impl Binder<'_, '_> {
-    pub(super) fn put<T: ToSql>(&mut self, value: T) -> Result<&mut Self> {
+    fn value(&mut self, value: impl ToSql) {
+        if self.fault.is_none()
+            && let Err(error) = self.bind(value)
+        {
+            self.fault = Some(error.into());
+        }
+    }
+
+    fn bind(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
         self.at += 1;
         let value = value.to_sql()?;
         let null = matches!(value, ToSqlOutput::Owned(Value::Null) | ToSqlOutput::Borrowed(ValueRef::Null));
@@ -133,24 +95,37 @@ impl Binder<'_, '_> {
         if !null {
             self.prepared.null &= !bit;
         } else if self.prepared.null & bit != 0 {
-            return Ok(self);
+            return Ok(());
         } else {
             self.prepared.null |= bit;
         }
-        self.prepared.statement.raw_bind_parameter(self.at, value)?;
-        Ok(self)
+        self.prepared.statement.raw_bind_parameter(self.at, value)
     }
 
-    pub(super) fn time(&mut self, value: Timestamp) -> Result<&mut Self> {
-        self.put(value.ticks())
-    }
-
-    pub(super) fn maybe_time(&mut self, value: Option<Timestamp>) -> Result<&mut Self> {
-        self.put(value.map(Timestamp::ticks))
+    /// Whether all of it could be bound, for a statement that is not run but finds.
+    pub(super) fn bound(self) -> Result<()> {
+        self.fault.map_or(Ok(()), Err)
     }
 
     /// Gives how many rows changed.
     pub(super) fn run(self) -> Result<usize> {
-        Ok(self.prepared.statement.raw_execute()?)
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => Ok(self.prepared.statement.raw_execute()?),
+        }
+    }
+}
+
+impl<'v> Bind<'v> for Binder<'_, '_> {
+    fn int(&mut self, value: Option<i64>) {
+        self.value(value);
+    }
+
+    fn text(&mut self, value: Option<Cow<'v, str>>) {
+        self.value(value.as_deref());
+    }
+
+    fn blob(&mut self, value: Option<&'v [u8]>) {
+        self.value(value);
     }
 }

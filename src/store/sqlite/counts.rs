@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::columns::{Fields, Prepared, narrow};
-use super::damage::Damage;
+use super::columns::{Prepared, fields};
 use super::error::Result;
-use super::text::name;
-use super::{codes, queues};
+use super::queues;
 use crate::operation::{QueueName, Status, TenantId, Timestamp};
 use crate::store::QueueDepth;
 use crate::store::queue::Queue;
+use crate::store::stored::text::name;
+use crate::store::stored::{Bind, Damage, codes, narrow};
 use crate::store::turn::{Touched, count_deltas};
 
 const ADD: &str = "INSERT INTO counter (tenant, queue, status, held, external, n) \
@@ -35,10 +35,14 @@ pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<(
         return Ok(());
     }
     let mut add = Prepared::of(connection, ADD)?;
-    for (key, delta) in deltas {
+    for (key, delta) in &deltas {
         let mut row = add.row();
-        row.put(key.tenant.as_str())?.put(key.queue.as_str())?.put(codes::status(key.status))?;
-        row.put(key.held)?.put(key.external)?.put(delta)?;
+        row.put_text(key.tenant.as_str());
+        row.put_text(key.queue.as_str());
+        row.put(codes::status(key.status));
+        row.put(key.held);
+        row.put(key.external);
+        row.put(*delta);
         row.run()?;
     }
     Ok(())
@@ -57,7 +61,7 @@ pub(super) fn cells(connection: &Connection, tenant: &TenantId) -> Result<Vec<Ce
     let mut rows = statement.query([tenant.as_str()])?;
     let mut cells = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut fields = Fields::of(row);
+        let mut fields = fields(row);
         cells.push(Cell { queue: name(fields.text()?)?, status: fields.status()?, n: fields.small()? });
     }
     Ok(cells)
@@ -67,7 +71,7 @@ pub(super) fn cells(connection: &Connection, tenant: &TenantId) -> Result<Vec<Ce
 pub(super) fn waiting(connection: &Connection, tenant: &TenantId, queue: &QueueName) -> Result<u64> {
     let mut statement = connection.prepare_cached(WAITING)?;
     let n: i64 = statement.query_row((tenant.as_str(), queue.as_str()), |row| row.get(0))?;
-    narrow(n)
+    Ok(narrow(n)?)
 }
 
 /// The queues of a tenant that hold anything or have controls, by name: all of them, or one.
@@ -89,7 +93,7 @@ pub(super) fn queues(
         None => statement.query([tenant.as_str()])?,
     };
     while let Some(row) = rows.next()? {
-        let mut fields = Fields::of(row);
+        let mut fields = fields(row);
         let queue = name(fields.text()?)?;
         let (status, held) = (fields.status()?, fields.flag()?);
         let n: u64 = fields.small()?;
@@ -119,7 +123,7 @@ fn oldest(connection: &Connection, tenant: &TenantId, queue: &QueueName) -> Resu
         let lane: i64 = row.get(0)?;
         let mut urgency = i64::MIN;
         while let Some(row) = next.query((lane, urgency))?.next()? {
-            let mut fields = Fields::of(row);
+            let mut fields = fields(row);
             urgency = fields.int()?;
             let ready_at = fields.time()?;
             oldest = Some(oldest.map_or(ready_at, |oldest| oldest.min(ready_at)));

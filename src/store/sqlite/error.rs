@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use rusqlite::ErrorCode;
 
 use crate::store::StoreError;
+use crate::store::stored::Damaged;
+use crate::store::stored::damage::MayBeDamage;
 
 /// Why the store in a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -69,9 +71,8 @@ pub(super) enum Fault {
     Sqlite(rusqlite::Error),
     #[error(transparent)]
     File(#[from] std::io::Error),
-    /// A row holds what no version writes.
-    #[error("{0}")]
-    Damaged(&'static str),
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
     /// A guarded write met another version than was loaded, which one writer cannot bring about.
     #[error("operation {0} is not as it was loaded, though there is one writer only")]
     Guard(i64),
@@ -86,7 +87,9 @@ impl From<rusqlite::Error> for Fault {
             rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::Utf8Error(..) => Self::Damaged("a column holds a value of another type"),
+            | rusqlite::Error::Utf8Error(..) => {
+                Self::Damaged(Damaged("a column holds a value of another type"))
+            }
             error => Self::Sqlite(error),
         }
     }
@@ -94,7 +97,16 @@ impl From<rusqlite::Error> for Fault {
 
 impl From<rusqlite::types::FromSqlError> for Fault {
     fn from(_: rusqlite::types::FromSqlError) -> Self {
-        Self::Damaged("a column holds a value of another type")
+        Self::Damaged(Damaged("a column holds a value of another type"))
+    }
+}
+
+impl MayBeDamage for Fault {
+    fn damage(&self) -> Option<Damaged> {
+        match self {
+            Self::Damaged(damaged) => Some(*damaged),
+            _ => None,
+        }
     }
 }
 

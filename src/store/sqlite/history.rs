@@ -1,28 +1,26 @@
 //! What is recorded of each change, read again: each event with the operation as it was after it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::columns::Fields;
-use super::damage::{Damage, sound};
-use super::error::{Fault, Result};
+use super::columns::{fields, fields_after};
+use super::error::Result;
 use super::lanes::LaneId;
+use super::payload;
 use super::registry::Meta;
-use super::row::{self, Resting};
-use super::{codes, payload, record, text};
-use crate::operation::{
-    Actor, Carrier, Event, EventKind, Lane, Lease, LeaseToken, Operation, Payload, Progress, Seq, Spec,
-    State, Status, Timestamp,
-};
+use crate::operation::{Event, EventKind, Lane, Payload, Seq, Spec, State};
+use crate::store::stored::damage::{Damage, sound};
+use crate::store::stored::{Damaged, event, row};
 use crate::store::{Events, History};
 
-/// In the order in which [`read`] reads it.
-const AFTER: &str = "SELECT cursor, lane, seq, previous, at, kind, via, actor, status_before, spec, version, status, \
-     hold, attempts, token, ready_at, last_action, started, finished, percent, detail, resource_location, outcome, \
-     error, cancel_requested, start_at, expires FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2";
+static AFTER: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2", event::READ));
 
+/// What never changes of an operation that is still there.
+static SPEC_OF: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::SPEC));
 const PREVIOUS: &str = "SELECT previous FROM event WHERE cursor = ?1";
 const LAST: &str = "SELECT max(cursor) FROM event";
 
@@ -66,7 +64,7 @@ pub(super) fn chunk(
     limit: usize,
     mine: &mut dyn FnMut(LaneId, Seq) -> Result<Option<Arc<Lane>>>,
 ) -> Result<Events> {
-    let mut statement = connection.prepare_cached(AFTER)?;
+    let mut statement = connection.prepare_cached(&AFTER)?;
     let mut found = statement.query((after, i64::try_from(rows).unwrap_or(i64::MAX)))?;
     let mut chunk = Events { events: Vec::new(), upto: after };
     let mut specs: HashMap<i64, Arc<Spec>> = HashMap::new();
@@ -91,81 +89,26 @@ fn read(
     lane: Arc<Lane>,
     specs: &mut HashMap<i64, Arc<Spec>>,
 ) -> Result<Event> {
-    let mut fields = Fields::of(row);
-    let (cursor, _, seq, previous) = (fields.int()?, fields.int()?, fields.int()?, fields.int()?);
-    let at = fields.time()?;
-    let kind = codes::kind_of(fields.int()?).ok_or(Fault::Damaged("an event's kind has no word"))?;
-    let via = codes::via_of(fields.int()?).ok_or(Fault::Damaged("an event's door has no word"))?;
-    let actor = Actor { name: Arc::from(fields.text()?), via };
-    let status_before = fields.maybe_int()?.and_then(codes::status_of);
-    let spec = match (fields.maybe_text()?, specs.get(&seq)) {
-        (Some(text), _) => Arc::new(record::read(text, lane)?),
-        (None, Some(spec)) => spec.clone(),
+    let mut fields = fields(row);
+    let (cursor, _, seq) = (fields.int()?, fields.int()?, fields.int()?);
+    let head = event::head(&mut fields, &lane)?;
+    let spec = match (&head.spec, specs.get(&seq)) {
+        (Some(spec), _) | (None, Some(spec)) => spec.clone(),
         (None, None) => spec_of(connection, seq, lane)?,
     };
     specs.insert(seq, spec.clone());
-    let mut operation = row::blank(Seq(seq), spec);
-    operation.cursor = cursor;
-    operation.changed = at;
-    stand(&mut fields, &mut operation, &actor)?;
-    if let (EventKind::Completed, State::Completed { result, .. }) = (kind, &mut operation.state) {
+    let mut event = event::rest(&mut fields, head, cursor, Seq(seq), spec)?;
+    if let (EventKind::Completed, State::Completed { result, .. }) = (event.kind, &mut event.operation.state)
+    {
         *result = payload::result_of(connection, Seq(seq))?.map(Payload::Inline);
     }
-    Ok(Event { cursor, previous, at, kind, actor, status_before, operation })
-}
-
-/// Where the operation stood after the event. Instants that are its own are not written again.
-fn stand(fields: &mut Fields<'_>, operation: &mut Operation, actor: &Actor) -> Result<()> {
-    let at = operation.changed;
-    operation.version = fields.int()?;
-    let status = fields.status()?;
-    let hold = fields.hold()?;
-    operation.attempts = fields.small()?;
-    operation.token = LeaseToken(fields.int()?);
-    let ready_at = Some(fields.maybe_time()?.unwrap_or(at));
-    operation.last_action = fields.maybe_time()?.unwrap_or(at);
-    operation.started = fields.maybe_time()?;
-    let finished = Some(fields.maybe_time()?.unwrap_or(at));
-    operation.progress =
-        Progress { percent: fields.maybe_small()?, detail: fields.maybe_text()?.map(Arc::from) };
-    let resource_location = fields.maybe_text()?.map(Arc::from);
-    let outcome = fields.maybe_int()?;
-    let error = fields.maybe_text()?.map(text::failure).transpose()?;
-    operation.cancel_requested = fields.flag()?;
-    operation.start_at = fields.maybe_time()?;
-    operation.expires = fields.maybe_time()?;
-    operation.last_failure.clone_from(&error);
-    operation.state = match status {
-        Status::Running if operation.spec.external => State::Running(Carrier::Owner),
-        Status::Running => State::Running(Carrier::Worker(past_lease(actor, operation.token, at)?)),
-        _ => {
-            let result = None;
-            row::resting(Resting {
-                status,
-                hold,
-                ready_at,
-                finished,
-                outcome,
-                error,
-                result,
-                resource_location,
-            })?
-        }
-    };
-    Ok(())
-}
-
-/// Leases of the past are kept nowhere and shown to nobody: only that there was one, and its token.
-fn past_lease(actor: &Actor, token: LeaseToken, at: Timestamp) -> Result<Lease> {
-    let nobody = || text::tag("-");
-    let worker = text::tag(&actor.name).or_else(|_| nobody())?;
-    Ok(Lease { token, worker, claim: nobody()?, own: false, seconds: 0, until: at, cap: None, pending: None })
+    Ok(event)
 }
 
 fn spec_of(connection: &Connection, seq: i64, lane: Arc<Lane>) -> Result<Arc<Spec>> {
-    let mut statement = connection.prepare_cached(&record::SPEC_OF)?;
+    let mut statement = connection.prepare_cached(&SPEC_OF)?;
     let mut rows = statement.query([seq])?;
-    let row = rows.next()?.ok_or(Fault::Damaged("an event is of no operation"))?;
-    let mut fields = Fields::after(row, 2);
+    let row = rows.next()?.ok_or(Damaged("an event is of no operation"))?;
+    let mut fields = fields_after(row, 2);
     Ok(Arc::new(row::spec(&mut fields, lane)?))
 }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::columns::{Fields, Prepared};
-use super::damage::{Damage, sound};
-use super::error::{Fault, Result};
-use super::text::{name, tenant};
+use super::columns::{Prepared, fields};
+use super::error::Result;
 use crate::operation::{Lane, Rank, Seq, TenantId, Timestamp};
+use crate::store::stored::Damaged;
+use crate::store::stored::damage::{Damage, sound};
+use crate::store::stored::{Bind, row};
 use crate::store::turn::Want;
 
 /// Number of a lane in the file.
@@ -54,10 +55,10 @@ impl Lanes {
         let mut statement = connection.prepare(ALL)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let mut fields = Fields::of(row);
+            let mut fields = fields(row);
             let id = fields.int()?;
             lanes.last = id;
-            if let Some(lane) = sound(damage.heard("lane", id, read(&mut fields)))? {
+            if let Some(lane) = sound(damage.heard("lane", id, row::lane(&mut fields)))? {
                 lanes.keep(id, Arc::new(lane), Some(UNKNOWN));
             }
         }
@@ -91,7 +92,7 @@ impl Lanes {
 
     /// The lane of that number.
     pub(super) fn get(&self, id: LaneId) -> Result<Arc<Lane>> {
-        self.find(id).cloned().ok_or(Fault::Damaged("a row is of no known lane"))
+        self.find(id).cloned().ok_or(Damaged("a row is of no known lane").into())
     }
 
     /// Its number; a new lane is written first.
@@ -102,10 +103,10 @@ impl Lanes {
         let id = self.last + 1;
         let mut add = Prepared::of(connection, ADD)?;
         let mut row = add.row();
-        row.put(id)?
-            .put(lane.tenant.as_str())?
-            .put(lane.queue.as_str())?
-            .put(lane.operation_type.as_str())?;
+        row.put(id);
+        row.put_text(lane.tenant.as_str());
+        row.put_text(lane.queue.as_str());
+        row.put_text(lane.operation_type.as_str());
         row.run()?;
         self.keep(id, lane.clone(), None);
         self.fresh.push(id);
@@ -183,13 +184,4 @@ impl Lanes {
         };
         waiting.iter().filter(covered).filter_map(head).collect()
     }
-}
-
-/// The parts of a lane, in the order of its columns.
-pub(super) fn read(fields: &mut Fields<'_>) -> Result<Lane> {
-    Ok(Lane {
-        tenant: tenant(fields.text()?)?,
-        queue: name(fields.text()?)?,
-        operation_type: name(fields.text()?)?,
-    })
 }

@@ -2,34 +2,37 @@
 //! no index, and finding what is due or held under a claim reads nothing.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Connection, Row};
 
-use super::columns::{Binder, Fields, Prepared};
-use super::damage::{Damage, sound};
+use super::columns::{Prepared, RowColumns, fields};
 use super::error::{Fault, Result};
 use super::lanes::{LaneId, Lanes};
-use super::row;
-use super::text::tag;
 use crate::limits;
-use crate::operation::{
-    ClaimId, Lane, Lease, LeaseToken, Progress, QueueName, Seq, TenantId, Timestamp, WorkerId,
-};
+use crate::operation::{ClaimId, Lane, Lease, LeaseToken, QueueName, Seq, TenantId, Timestamp, WorkerId};
 use crate::store::queue::ByQueue;
+use crate::store::stored::damage::{Damage, sound};
+use crate::store::stored::lease::{self, Fate};
+use crate::store::stored::text::tag;
+use crate::store::stored::{Bind, Damaged, Fields, row};
 use crate::store::turn::Touched;
 use crate::store::{self};
 
-const ALL: &str = "SELECT lease.seq, operation.lane, lease.token, until, seconds, own, worker, claim, cap, \
-     pending_until, pending_percent, pending_detail FROM lease JOIN operation USING (seq)";
-const ADD: &str = "INSERT INTO lease (seq, token, until, seconds, own, worker, claim, cap, pending_until, \
-     pending_percent, pending_detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+static ALL: LazyLock<String> = LazyLock::new(|| {
+    let columns = lease::LEASE.map(|column| format!("lease.{column}")).join(", ");
+    format!("SELECT lease.seq, operation.lane, {columns} FROM lease JOIN operation USING (seq)")
+});
+static ADD: LazyLock<String> = LazyLock::new(|| {
+    let holes = ["?"; lease::LEASE.len() + 1].join(", ");
+    format!("INSERT INTO lease (seq, {}) VALUES ({holes})", lease::LEASE.join(", "))
+});
 const MOVE: &str = "UPDATE lease SET until = ?1, cap = ?2, pending_until = ?3, pending_percent = ?4, \
      pending_detail = ?5 WHERE seq = ?6 AND token = ?7";
 const END: &str = "DELETE FROM lease WHERE seq = ?1 AND token = ?2";
 /// The lease of one operation, for the reading half.
-const OF: &str = "SELECT token, until, seconds, own, worker, claim, cap, pending_until, pending_percent, \
-     pending_detail FROM lease WHERE seq = ?1";
+static OF: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM lease WHERE seq = ?1", lease::LEASE.join(", ")));
 /// Those of a tenant, for the reading half.
 const OF_TENANT: &str = "SELECT worker, id, lane, lease.token, until FROM lease JOIN operation USING (seq) \
      WHERE tenant = ?1 ORDER BY worker, seq";
@@ -71,12 +74,14 @@ impl Leases {
     /// Reads them all.
     pub(super) fn load(connection: &Connection, lanes: &Lanes, damage: &Damage) -> Result<Self> {
         let mut leases = Self::default();
-        let mut statement = connection.prepare(ALL)?;
+        let mut statement = connection.prepare(&ALL)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let mut fields = Fields::of(row);
+            let mut fields = fields(row);
             let seq = Seq(fields.int()?);
-            let held = |fields: &mut Fields<'_>| Ok((lanes.get(fields.int()?)?, read(fields)?));
+            let held = |fields: &mut Fields<RowColumns<'_>>| -> Result<_> {
+                Ok((lanes.get(fields.int()?)?, lease::read(fields)?))
+            };
             if let Some((lane, lease)) = sound(damage.heard_of("lease", seq, held(&mut fields)))? {
                 leases.insert(seq, lane, lease);
             }
@@ -90,7 +95,7 @@ impl Leases {
 
     /// The lease of an operation.
     pub(super) fn get(&self, seq: Seq) -> Result<Lease> {
-        let held = self.held.get(&seq).ok_or(Fault::Damaged("a running operation has no lease"))?;
+        let held = self.held.get(&seq).ok_or(Damaged("a running operation has no lease"))?;
         Ok(held.lease.clone())
     }
 
@@ -230,33 +235,31 @@ impl Leases {
 
 /// Writes what a turn did to the leases.
 pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<()> {
-    let mut add = Prepared::of(connection, ADD)?;
+    let mut add = Prepared::of(connection, &ADD)?;
     let mut change = Prepared::of(connection, MOVE)?;
     let mut end = Prepared::of(connection, END)?;
     for touched in operations {
-        let before = touched.before.as_ref().and_then(|before| before.lease());
-        let after = touched.after.as_ref().and_then(|after| after.lease());
         let Some(seq) = touched.seq() else { continue };
-        match (before, after) {
-            (Some(before), Some(after)) if before.token == after.token => {
-                if before != after {
-                    let mut row = change.row();
-                    row.time(after.until)?;
-                    bind_rest(&mut row, after)?.put(seq.0)?.put(after.token.0)?;
-                    guarded(row.run()?, seq)?;
-                }
+        match lease::fate(touched) {
+            Fate::Same => {}
+            Fate::Moved(lease) => {
+                let mut row = change.row();
+                row.time(Some(lease.until));
+                lease::bind_rest(&mut row, lease);
+                row.put(seq.0);
+                row.put(lease.token.0);
+                guarded(row.run()?, seq)?;
             }
-            (before, after) => {
-                if let Some(before) = before {
+            Fate::Changed { ended, begun } => {
+                if let Some(ended) = ended {
                     let mut row = end.row();
-                    row.put(seq.0)?.put(before.token.0)?;
+                    row.put(seq.0);
+                    row.put(ended.token.0);
                     guarded(row.run()?, seq)?;
                 }
-                if let Some(after) = after {
+                if let Some(begun) = begun {
                     let mut row = add.row();
-                    row.put(seq.0)?.put(after.token.0)?.time(after.until)?.put(after.seconds)?;
-                    row.put(after.own)?.put(after.worker.as_str())?.put(after.claim.as_str())?;
-                    bind_rest(&mut row, after)?;
+                    lease::bind(&mut row, seq, begun);
                     row.run()?;
                 }
             }
@@ -269,24 +272,12 @@ fn guarded(rows: usize, seq: Seq) -> Result<()> {
     if rows == 1 { Ok(()) } else { Err(Fault::Guard(seq.0)) }
 }
 
-/// The columns that a heartbeat may move, after `until`.
-fn bind_rest<'b, 's, 'c>(row: &'b mut Binder<'s, 'c>, lease: &Lease) -> Result<&'b mut Binder<'s, 'c>> {
-    let (progress, until) = match &lease.pending {
-        Some((progress, until)) => (Some(progress), Some(*until)),
-        None => (None, None),
-    };
-    row.maybe_time(lease.cap)?
-        .maybe_time(until)?
-        .put(progress.and_then(|progress| progress.percent))?
-        .put(progress.and_then(|progress| progress.detail.as_deref()))
-}
-
 /// The lease of one operation, for the reading half.
 pub(super) fn of(connection: &Connection, seq: Seq) -> Result<Lease> {
-    let mut statement = connection.prepare_cached(OF)?;
+    let mut statement = connection.prepare_cached(&OF)?;
     let mut rows = statement.query([seq.0])?;
-    let row: &Row<'_> = rows.next()?.ok_or(Fault::Damaged("a running operation has no lease"))?;
-    read(&mut Fields::of(row))
+    let row: &Row<'_> = rows.next()?.ok_or(Damaged("a running operation has no lease"))?;
+    Ok(lease::read(&mut fields(row))?)
 }
 
 /// What a tenant's workers hold, by worker and arrival, for the reading half.
@@ -299,8 +290,8 @@ pub(super) fn of_tenant(
     let mut rows = statement.query([tenant.as_str()])?;
     let mut held = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut fields = Fields::of(row);
-        let mut one = || {
+        let mut fields = fields(row);
+        let mut one = || -> Result<store::Held> {
             Ok(store::Held {
                 worker: tag(fields.text()?)?,
                 id: row::id(&mut fields)?,
@@ -313,20 +304,4 @@ pub(super) fn of_tenant(
         held.extend(sound(one())?);
     }
     Ok(held)
-}
-
-/// The columns from `token` on.
-fn read(fields: &mut Fields<'_>) -> Result<Lease> {
-    let token = LeaseToken(fields.int()?);
-    let until = fields.time()?;
-    let seconds = fields.small()?;
-    let own = fields.flag()?;
-    let worker = tag(fields.text()?)?;
-    let claim: ClaimId = tag(fields.text()?)?;
-    let cap = fields.maybe_time()?;
-    let window_end = fields.maybe_time()?;
-    let progress =
-        Progress { percent: fields.maybe_small()?, detail: fields.maybe_text()?.map(std::sync::Arc::from) };
-    let pending = window_end.map(|end| (progress, end));
-    Ok(Lease { token, worker, claim, own, seconds, until, cap, pending })
 }

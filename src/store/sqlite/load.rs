@@ -6,12 +6,12 @@ use std::sync::{Arc, LazyLock};
 use rusqlite::{Connection, Statement};
 
 use super::Resident;
-use super::columns::Fields;
-use super::damage::sound;
+use super::columns::{RowColumns, fields};
 use super::error::Result;
-use super::row;
 use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::queue::ByQueue;
+use crate::store::stored::damage::sound;
+use crate::store::stored::{Fields, row};
 use crate::store::turn::{Oldest, Touches, WorkingSet};
 
 static BY_SEQ: LazyLock<String> =
@@ -152,7 +152,7 @@ impl<'a> Loading<'a> {
     fn fetch(&mut self, statement: &mut Statement<'_>, bound: impl rusqlite::Params) -> Result<Option<Seq>> {
         let mut rows = statement.query(bound)?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        let mut fields = Fields::of(row);
+        let mut fields = fields(row);
         let seq = Seq(fields.int()?);
         let read = self.resident.damage.heard_of("operation", seq, decode(&mut fields, seq, self.resident));
         if let Some(operation) = sound(read)?.filter(|_| !self.resident.aside.contains(&seq)) {
@@ -166,7 +166,7 @@ impl<'a> Loading<'a> {
 }
 
 /// The parts of a row after its number.
-fn decode(fields: &mut Fields<'_>, seq: Seq, resident: &Resident) -> Result<Operation> {
+fn decode(fields: &mut Fields<RowColumns<'_>>, seq: Seq, resident: &Resident) -> Result<Operation> {
     let lane = resident.lanes.get(fields.int()?)?;
     row::operation(fields, seq, lane, || resident.leases.get(seq))
 }

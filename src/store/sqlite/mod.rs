@@ -11,10 +11,8 @@
 //! once a commit is durable; after a rollback they are what the file says.
 
 mod claim;
-mod codes;
 mod columns;
 mod counts;
-mod damage;
 mod due;
 mod error;
 mod events;
@@ -29,15 +27,12 @@ mod payload;
 mod prune;
 mod queues;
 mod reader;
-mod record;
 mod registry;
-mod row;
 mod save;
 mod scan;
 mod space;
 #[cfg(test)]
 mod tests;
-mod text;
 mod wal;
 
 use std::collections::HashSet;
@@ -53,6 +48,7 @@ pub use reader::SqliteReader;
 
 use crate::operation::{Seq, Timestamp};
 use crate::store::clock::Clock;
+use crate::store::stored::Damage;
 use crate::store::turn::{Changes, Touches, WorkingSet};
 use crate::store::{Store, StoreError};
 use error::{Fault, Health, Result};
@@ -80,7 +76,7 @@ struct Resident {
     leases: leases::Leases,
     queues: queues::Queues,
     wake: due::Wake,
-    damage: Arc<damage::Damage>,
+    damage: Arc<Damage>,
     /// Operations that cannot be read.
     aside: HashSet<Seq>,
     next_seq: i64,
@@ -173,7 +169,7 @@ impl SqliteStore {
         self.roll_back();
         let error = match fault {
             // A row is put aside where it is read; beyond that a writer that finds damage cannot go on.
-            Fault::Damaged(what) => StoreError::Failed(what.to_owned()),
+            Fault::Damaged(what) => StoreError::Failed(what.to_string()),
             fault => fault.into(),
         };
         if let StoreError::Failed(why) = &error {

@@ -11,7 +11,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, OpenFlags};
 
-use super::damage::Damage;
 use super::error::{Fault, Health, OpenError, Result};
 use super::lanes::Lanes;
 use super::leases::Leases;
@@ -24,6 +23,8 @@ use super::wal::{self, Log};
 use super::{Resident, SqliteStore, due};
 use crate::operation::Timestamp;
 use crate::store::clock::{Clock, TimeSource};
+use crate::store::stored::Damage;
+use crate::store::stored::{Damaged, narrow};
 
 /// The database.
 pub(super) const FILE: &str = "longrun.db";
@@ -201,7 +202,7 @@ pub(super) fn settle(writer: &Connection, file: &Path) -> Result<()> {
     let number = |pragma| writer.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let said = number("page_count")? * number("page_size")?;
     if fs::metadata(file)?.len() < said.unsigned_abs() {
-        return Err(Fault::Damaged("it is shorter than its own header says"));
+        return Err(Damaged("it is shorter than its own header says").into());
     }
     Ok(())
 }
@@ -263,7 +264,7 @@ fn highest(connection: &Connection, sql: &str) -> Result<Option<i64>> {
 /// 32 random bits, drawn when the file is made.
 fn epoch(connection: &Connection) -> Result<u32> {
     if let Some(epoch) = Meta::Epoch.get(connection)? {
-        return u32::try_from(epoch).map_err(|_| Fault::Damaged("the epoch is no number of 32 bits"));
+        return Ok(narrow(epoch)?);
     }
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).map_err(|error| Fault::File(std::io::Error::other(error.to_string())))?;

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::error::{Fault, Result};
-use super::text;
-use crate::limits;
+use super::error::Result;
 use crate::operation::{Json, Payload, Seq, State};
 use crate::store::Payloads;
+use crate::store::stored::row::stands_apart;
+use crate::store::stored::{Damaged, text};
 use crate::store::turn::Touched;
 
 const ADD: &str = "INSERT INTO payload (slot, json) VALUES (?1, ?2)";
@@ -27,11 +27,6 @@ fn input_slot(seq: Seq) -> i64 {
 /// Where its result stands.
 fn result_slot(seq: Seq) -> i64 {
     seq.0 * 2 + 1
-}
-
-/// Whether it is too large for the row.
-pub(super) fn stands_apart(json: &Json) -> bool {
-    json.get().len() > limits::INLINE_BYTES_MAX
 }
 
 /// Writes the large inputs of new operations, the large results of those that end by this turn (both are at hand then
@@ -94,7 +89,7 @@ pub(super) fn result_of(connection: &Connection, seq: Seq) -> Result<Option<Json
     let mut statement = connection.prepare_cached(RESULT)?;
     let bytes: Option<Option<Vec<u8>>> = statement.query_row([seq.0], |row| row.get(0)).optional()?;
     match bytes {
-        Some(Some(bytes)) => text::json(&bytes).map(Some),
+        Some(Some(bytes)) => Ok(Some(text::json(&bytes)?)),
         Some(None) => result(connection, seq),
         None => Ok(None),
     }
@@ -104,7 +99,7 @@ pub(super) fn result_of(connection: &Connection, seq: Seq) -> Result<Option<Json
 pub(super) fn payloads(connection: &Connection, seq: Seq) -> Result<Payloads> {
     let input = input(connection, seq)?;
     if input.is_none() && connection.prepare_cached(IS_APART)?.exists([seq.0])? {
-        return Err(Fault::Damaged("its input is not there"));
+        return Err(Damaged("its input is not there").into());
     }
     let checkpoint = get(connection, GET_CHECKPOINT, seq.0)?;
     Ok(Payloads { seq, input, checkpoint })
@@ -113,5 +108,5 @@ pub(super) fn payloads(connection: &Connection, seq: Seq) -> Result<Payloads> {
 fn get(connection: &Connection, sql: &str, key: i64) -> Result<Option<Json>> {
     let mut statement = connection.prepare_cached(sql)?;
     let bytes: Option<Vec<u8>> = statement.query_row([key], |row| row.get(0)).optional()?;
-    bytes.as_deref().map(text::json).transpose()
+    Ok(bytes.as_deref().map(text::json).transpose()?)
 }

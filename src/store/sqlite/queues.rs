@@ -1,22 +1,29 @@
 //! What was set for queues, resident: few, and asked for by every turn. It changes only after a commit.
 
+use std::sync::LazyLock;
+
 use rusqlite::Connection;
 
-use super::columns::Fields;
-use super::damage::{Damage, sound};
+use super::columns::fields;
+use super::counts;
 use super::error::Result;
 use super::leases::Leases;
 use super::load::{self, Loading};
-use super::{counts, text};
+use super::registry::{put, replacing};
 use crate::operation::{Controls, QueueName, TenantId};
 use crate::store::queue::{ByQueue, Queue, Standing};
+use crate::store::stored::damage::{Damage, sound};
+use crate::store::stored::registry;
 use crate::store::turn::{Changes, Touches};
 
-const PUT: &str = "INSERT OR REPLACE INTO queue (tenant, name, paused, max_running, max_waiting) \
-     VALUES (?1, ?2, ?3, ?4, ?5)";
+static PUT: LazyLock<String> = LazyLock::new(|| replacing("queue", &registry::QUEUE));
 const FORGET: &str = "DELETE FROM queue WHERE tenant = ?1 AND name = ?2";
-const ALL: &str = "SELECT tenant, name, paused, max_running, max_waiting FROM queue ORDER BY tenant, name";
-const OF_TENANT: &str = "SELECT tenant, name, paused, max_running, max_waiting FROM queue WHERE tenant = ?1";
+static ALL: LazyLock<String> = LazyLock::new(|| format!("{} ORDER BY tenant, name", select()));
+static OF_TENANT: LazyLock<String> = LazyLock::new(|| format!("{} WHERE tenant = ?1", select()));
+
+fn select() -> String {
+    format!("SELECT {} FROM queue", registry::QUEUE.join(", "))
+}
 
 /// The queues with controls.
 #[derive(Default)]
@@ -52,13 +59,11 @@ impl Queues {
 
 /// Writes a turn's changes.
 pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
-    for Queue { tenant, name, controls } in &changes.queues {
-        if controls.is_none() {
-            connection.prepare_cached(FORGET)?.execute((tenant.as_str(), name.as_str()))?;
+    for queue in &changes.queues {
+        if queue.controls.is_none() {
+            connection.prepare_cached(FORGET)?.execute((queue.tenant.as_str(), queue.name.as_str()))?;
         } else {
-            let Controls { paused, max_running, max_waiting } = controls;
-            let row = (tenant.as_str(), name.as_str(), paused, max_running, max_waiting);
-            connection.prepare_cached(PUT)?.execute(row)?;
+            put(connection, &PUT, |row| registry::bind_queue(row, queue))?;
         }
     }
     Ok(())
@@ -66,12 +71,12 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
 
 /// All of them that can be read, by tenant and name.
 pub(super) fn all(connection: &Connection, damage: &Damage) -> Result<Vec<Queue>> {
-    read(connection, damage, ALL, [])
+    read(connection, damage, &ALL, [])
 }
 
 /// Those of one tenant.
 pub(super) fn of_tenant(connection: &Connection, damage: &Damage, tenant: &TenantId) -> Result<Vec<Queue>> {
-    read(connection, damage, OF_TENANT, [tenant.as_str()])
+    read(connection, damage, &OF_TENANT, [tenant.as_str()])
 }
 
 fn read(
@@ -85,21 +90,9 @@ fn read(
     let mut queues = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(1)?;
-        queues.extend(sound(damage.heard("queue", name, queue(&mut Fields::of(row))))?);
+        queues.extend(sound(damage.heard("queue", name, registry::queue(&mut fields(row))))?);
     }
     Ok(queues)
-}
-
-fn queue(fields: &mut Fields<'_>) -> Result<Queue> {
-    Ok(Queue {
-        tenant: text::tenant(fields.text()?)?,
-        name: text::name(fields.text()?)?,
-        controls: Controls {
-            paused: fields.flag()?,
-            max_running: fields.maybe_small()?,
-            max_waiting: fields.maybe_small()?,
-        },
-    })
 }
 
 /// A queue that a turn concerns, and whether what waits in it is to be counted.

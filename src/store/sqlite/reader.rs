@@ -9,16 +9,17 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, Transaction};
 use tokio::sync::Semaphore;
 
-use super::columns::Fields;
-use super::damage::{Damage, sound};
-use super::error::{Fault, Result};
-use super::lanes::{self, LaneId};
-use super::{counts, history, leases, open, payload, registry, row};
+use super::columns::{RowColumns, fields};
+use super::error::Result;
+use super::lanes::LaneId;
+use super::{counts, history, leases, open, payload, registry};
 use crate::operation::{
     Attempt, Lane, Operation, OperationId, Payload, QueueName, Seq, State, TenantId, Timestamp,
 };
 use crate::store::clock::{Clock, ClockState};
 use crate::store::query::{Listing, Query};
+use crate::store::stored::damage::{Damage, sound};
+use crate::store::stored::{Damaged, Fields, row};
 use crate::store::{
     AllTenants, Events, Held, History, Payloads, QueueDepth, Reader, Registry, StoreError, Whose,
 };
@@ -128,8 +129,8 @@ impl Inner {
         }
         let mut statement = connection.prepare_cached(LANE)?;
         let mut rows = statement.query([id])?;
-        let row = rows.next()?.ok_or(Fault::Damaged("a row is of no known lane"))?;
-        let lane = Arc::new(self.damage.heard("lane", id, lanes::read(&mut Fields::of(row)))?);
+        let row = rows.next()?.ok_or(Damaged("a row is of no known lane"))?;
+        let lane = Arc::new(self.damage.heard("lane", id, row::lane(&mut fields(row)))?);
         self.lanes.write().unwrap_or_else(PoisonError::into_inner).insert(id, lane.clone());
         Ok(lane)
     }
@@ -149,27 +150,32 @@ impl Inner {
     pub(super) fn listed(&self, connection: &Connection, seq: Seq, payloads: bool) -> Result<Operation> {
         let mut statement = connection.prepare_cached(if payloads { &BY_SEQ } else { &BARE_BY_SEQ })?;
         let mut rows = statement.query([seq.0])?;
-        let row = rows.next()?.ok_or(Fault::Damaged("an index leads to no row"))?;
+        let row = rows.next()?.ok_or(Damaged("an index leads to no row"))?;
         self.whole(connection, row)
     }
 
     fn whole(&self, connection: &Connection, row: &Row<'_>) -> Result<Operation> {
-        let mut fields = Fields::of(row);
+        let mut fields = fields(row);
         let seq = Seq(fields.int()?);
         self.damage.heard_of("operation", seq, self.decode(connection, &mut fields, seq))
     }
 
     /// The parts of a row after its number, and what is kept apart from it.
-    fn decode(&self, connection: &Connection, fields: &mut Fields<'_>, seq: Seq) -> Result<Operation> {
+    fn decode(
+        &self,
+        connection: &Connection,
+        fields: &mut Fields<RowColumns<'_>>,
+        seq: Seq,
+    ) -> Result<Operation> {
         let lane = self.lane(connection, fields.int()?)?;
         let mut operation = row::operation(fields, seq, lane, || leases::of(connection, seq))?;
         if let Some(Payload::Stored { .. }) = operation.spec.input {
-            let input = payload::input(connection, seq)?.ok_or(Fault::Damaged("its input is not there"))?;
+            let input = payload::input(connection, seq)?.ok_or(Damaged("its input is not there"))?;
             // Just made, so it is not copied.
             Arc::make_mut(&mut operation.spec).input = Some(Payload::Inline(input));
         }
         if let State::Completed { result: result @ Some(Payload::Stored { .. }), .. } = &mut operation.state {
-            let kept = payload::result(connection, seq)?.ok_or(Fault::Damaged("its result is not there"))?;
+            let kept = payload::result(connection, seq)?.ok_or(Damaged("its result is not there"))?;
             *result = Some(Payload::Inline(kept));
         }
         Ok(operation)

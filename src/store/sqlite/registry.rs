@@ -1,18 +1,19 @@
 //! The small tables: numbers that outlive the process, attempts, workers, credentials.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::columns::{Fields, Prepared};
-use super::damage::{Damage, sound};
-use super::error::{Fault, Result};
-use super::{codes, queues, text};
+use super::columns::{Binder, Prepared, fields};
+use super::error::Result;
+use super::queues;
 use crate::limits;
-use crate::operation::{Attempt, LeaseToken, Seq};
+use crate::operation::{Attempt, Seq};
 use crate::store::Registry;
 use crate::store::credential::Credential;
+use crate::store::stored::damage::{Damage, sound};
+use crate::store::stored::registry;
 use crate::store::turn::{Changes, Recorded, WorkerSeen};
 
 /// The numbers in `meta`.
@@ -54,31 +55,25 @@ impl Meta {
     }
 }
 
-const ADD_ATTEMPT: &str = "INSERT INTO attempt (seq, token, worker, started, ended, outcome, error) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const ATTEMPTS: &str = "SELECT token, worker, started, ended, outcome, error FROM attempt \
-     WHERE seq = ?1 ORDER BY token";
+static ADD_ATTEMPT: LazyLock<String> = LazyLock::new(|| {
+    let holes = ["?"; registry::ATTEMPT.len()].join(", ");
+    format!("INSERT INTO attempt ({}) VALUES ({holes})", registry::ATTEMPT.join(", "))
+});
+static ATTEMPTS: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {} FROM attempt WHERE seq = ?1 ORDER BY token", registry::ATTEMPT[1..].join(", "))
+});
 const FORGET_ATTEMPTS: &str = "DELETE FROM attempt WHERE seq = ?1 AND token <= ?2";
-const PUT_WORKER: &str = "INSERT OR REPLACE INTO worker (tenant, id, queues, operation_types, address, at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+static PUT_WORKER: LazyLock<String> = LazyLock::new(|| replacing("worker", &registry::WORKER));
 const FORGET_WORKER: &str = "DELETE FROM worker WHERE tenant = ?1 AND id = ?2";
-const WORKERS: &str =
-    "SELECT tenant, id, queues, operation_types, address, at FROM worker ORDER BY tenant, id";
-const PUT_CREDENTIAL: &str = "INSERT OR REPLACE INTO credential \
-     (id, tenant, name, scopes, queues, hash, created, revoked) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-const CREDENTIALS: &str = "SELECT id, tenant, name, scopes, queues, hash, created, revoked FROM credential \
-     ORDER BY id";
+static WORKERS: LazyLock<String> = LazyLock::new(|| all_of("worker", &registry::WORKER, "tenant, id"));
+static PUT_CREDENTIAL: LazyLock<String> = LazyLock::new(|| replacing("credential", &registry::CREDENTIAL));
+static CREDENTIALS: LazyLock<String> = LazyLock::new(|| all_of("credential", &registry::CREDENTIAL, "id"));
 
 /// Writes a turn's attempts, workers, credentials and queues.
 pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
     let gone = deleted(changes);
     for attempt in changes.attempts.iter().filter(|attempt| !gone.contains(&attempt.seq)) {
-        let mut statement = Prepared::of(connection, ADD_ATTEMPT)?;
-        let mut row = statement.row();
-        row.put(attempt.seq.0)?.put(attempt.token.0)?.put(attempt.worker.as_str())?;
-        row.time(attempt.started)?.time(attempt.ended)?.put(codes::outcome(attempt.outcome))?;
-        row.put(attempt.failure.as_ref().map(|failure| text::failure_text(failure)))?;
-        row.run()?;
+        put(connection, &ADD_ATTEMPT, |row| registry::bind_attempt(row, attempt))?;
         let forgotten = attempt.token.0 - limits::ATTEMPTS_KEPT_MAX;
         if forgotten > 0 {
             connection.prepare_cached(FORGET_ATTEMPTS)?.execute((attempt.seq.0, forgotten))?;
@@ -88,30 +83,35 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
         connection.prepare_cached(FORGET_WORKER)?.execute((tenant.as_str(), worker.as_str()))?;
     }
     for worker in &changes.workers {
-        connection.prepare_cached(PUT_WORKER)?.execute((
-            worker.tenant.as_str(),
-            worker.worker.as_str(),
-            worker.queues.as_deref().map(text::names_text),
-            worker.operation_types.as_deref().map(text::names_text),
-            worker.address.map(|address| address.to_string()),
-            worker.at.ticks(),
-        ))?;
+        put(connection, &PUT_WORKER, |row| registry::bind_worker(row, worker))?;
     }
     for credential in &changes.credentials {
-        let scopes: Vec<&str> = credential.scopes.iter().map(|scope| &**scope).collect();
-        connection.prepare_cached(PUT_CREDENTIAL)?.execute((
-            &*credential.id,
-            credential.tenant.as_str(),
-            &*credential.name,
-            // Texts always serialise.
-            serde_json::to_string(&scopes).unwrap_or_default(),
-            credential.queues.as_deref().map(text::names_text),
-            credential.hash.as_slice(),
-            credential.created.ticks(),
-            credential.revoked,
-        ))?;
+        put(connection, &PUT_CREDENTIAL, |row| registry::bind_credential(row, credential))?;
     }
     queues::write(connection, changes)
+}
+
+/// Writes one row of a small table.
+pub(super) fn put<'c>(
+    connection: &'c Connection,
+    sql: &str,
+    bind: impl FnOnce(&mut Binder<'_, 'c>),
+) -> Result<()> {
+    let mut statement = Prepared::of(connection, sql)?;
+    let mut row = statement.row();
+    bind(&mut row);
+    row.run()?;
+    Ok(())
+}
+
+/// What puts a row into a small table, in place of an older one.
+pub(super) fn replacing(table: &str, columns: &[&str]) -> String {
+    let holes = vec!["?"; columns.len()].join(", ");
+    format!("INSERT OR REPLACE INTO {table} ({}) VALUES ({holes})", columns.join(", "))
+}
+
+fn all_of(table: &str, columns: &[&str], order: &str) -> String {
+    format!("SELECT {} FROM {table} ORDER BY {order}", columns.join(", "))
 }
 
 /// The operations that are gone with this turn. One that also came with it is known by its events alone.
@@ -122,20 +122,11 @@ fn deleted(changes: &Changes) -> HashSet<Seq> {
 
 /// The attempts of an operation that ended badly, oldest first.
 pub(super) fn attempts(connection: &Connection, seq: Seq) -> Result<Vec<Attempt>> {
-    let mut statement = connection.prepare_cached(ATTEMPTS)?;
+    let mut statement = connection.prepare_cached(&ATTEMPTS)?;
     let mut rows = statement.query([seq.0])?;
     let mut attempts = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut fields = Fields::of(row);
-        attempts.push(Attempt {
-            seq,
-            token: LeaseToken(fields.int()?),
-            worker: text::tag(fields.text()?)?,
-            started: fields.time()?,
-            ended: fields.time()?,
-            outcome: codes::outcome_of(fields.int()?).ok_or(Fault::Damaged("an outcome has no word"))?,
-            failure: fields.maybe_text()?.map(text::failure).transpose()?,
-        });
+        attempts.push(registry::attempt(&mut fields(row), seq)?);
     }
     Ok(attempts)
 }
@@ -150,43 +141,22 @@ pub(super) fn all(connection: &Connection, damage: &Damage) -> Result<Registry> 
 }
 
 fn workers(connection: &Connection, damage: &Damage) -> Result<Vec<WorkerSeen>> {
-    let mut statement = connection.prepare_cached(WORKERS)?;
+    let mut statement = connection.prepare_cached(&WORKERS)?;
     let mut rows = statement.query([])?;
     let mut workers = Vec::new();
     while let Some(row) = rows.next()? {
         let id: String = row.get(1)?;
-        workers.extend(sound(damage.heard("worker", id, worker(&mut Fields::of(row))))?);
+        workers.extend(sound(damage.heard("worker", id, registry::worker(&mut fields(row))))?);
     }
     Ok(workers)
 }
 
-fn worker(fields: &mut Fields<'_>) -> Result<WorkerSeen> {
-    Ok(WorkerSeen {
-        tenant: text::tenant(fields.text()?)?,
-        worker: text::tag(fields.text()?)?,
-        queues: fields.maybe_text()?.map(text::names).transpose()?,
-        operation_types: fields.maybe_text()?.map(text::names).transpose()?,
-        address: fields.maybe_text()?.map(text::address).transpose()?,
-        at: fields.time()?,
-    })
-}
-
 fn credentials(connection: &Connection) -> Result<Vec<Credential>> {
-    let mut statement = connection.prepare_cached(CREDENTIALS)?;
+    let mut statement = connection.prepare_cached(&CREDENTIALS)?;
     let mut rows = statement.query([])?;
     let mut credentials = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut fields = Fields::of(row);
-        credentials.push(Credential {
-            id: Arc::from(fields.text()?),
-            tenant: text::tenant(fields.text()?)?,
-            name: Arc::from(fields.text()?),
-            scopes: text::words(fields.text()?)?.into_iter().map(Arc::from).collect(),
-            queues: fields.maybe_text()?.map(text::names).transpose()?,
-            hash: fields.blob()?.try_into().map_err(|_| Fault::Damaged("a hash has another length"))?,
-            created: fields.time()?,
-            revoked: fields.flag()?,
-        });
+        credentials.push(registry::credential(&mut fields(row))?);
     }
     Ok(credentials)
 }

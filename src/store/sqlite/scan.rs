@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Row, Rows};
 
-use super::columns::{Fields, narrow};
-use super::damage::sound;
+use super::columns::{RowColumns, fields};
 use super::error::Result;
 use super::list::{self, Few, Way};
 use super::reader::Inner;
-use super::text;
 use crate::limits;
 use crate::operation::{Operation, Seq, Status, Timestamp};
 use crate::store::query::{Filling, Filter, Known, Order, Position, Query, Rest};
+use crate::store::stored::damage::sound;
+use crate::store::stored::{Fields, narrow, text};
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_millis(20);
@@ -270,7 +270,7 @@ impl Scan {
             let mut of_lane = connection.prepare_cached(&ready())?;
             let mut lanes = lanes.query([tenant])?;
             while let Some(lane) = lanes.next()? {
-                let mut fields = Fields::of(lane);
+                let mut fields = fields(lane);
                 let (id, queue) = (fields.int()?, fields.text()?);
                 let known = Known { status: Status::NotStarted, queue: Some(queue), rest: None };
                 if self.query.filter.as_ref().is_none_or(|filter| filter.holds(&known) != Some(false)) {
@@ -316,7 +316,7 @@ impl Scan {
 
     /// Where a row is, and whether it is asked for; of one that cannot be read nobody can say so.
     fn looked_at(&self, inner: &Inner, connection: &Connection, row: &Row<'_>) -> Result<(Position, bool)> {
-        let mut fields = Fields::of(row);
+        let mut fields = fields(row);
         let (seq, created) = (Seq(fields.int()?), fields.time()?);
         let asked_for = self.is_asked_for(inner, connection, &mut fields, created);
         let asked_for = sound(inner.damage.heard_of("operation", seq, asked_for))?;
@@ -328,7 +328,7 @@ impl Scan {
         &self,
         inner: &Inner,
         connection: &Connection,
-        fields: &mut Fields<'_>,
+        fields: &mut Fields<RowColumns<'_>>,
         created: Timestamp,
     ) -> Result<bool> {
         let Some(filter) = &self.query.filter else { return Ok(true) };

@@ -1,17 +1,12 @@
 //! What was submitted, as text: it goes into the event that says the operation was deleted, whose row is gone.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::error::{Fault, Result};
-use super::{row, text as texts};
+use super::{Damaged, Result, text as texts};
 use crate::operation::{Lane, OperationId, Spec, Timestamp};
-
-/// What never changes of an operation that is still there.
-pub(super) static SPEC_OF: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::SPEC));
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Written {
@@ -31,7 +26,7 @@ struct Written {
 }
 
 /// All but the lane, the input, and what only a repeat of the submit needs.
-pub(super) fn write(spec: &Spec) -> String {
+pub(in crate::store) fn write(spec: &Spec) -> String {
     let raw = |text: String| RawValue::from_string(text).ok();
     let written = Written {
         id: spec.id.0,
@@ -49,9 +44,9 @@ pub(super) fn write(spec: &Spec) -> String {
     serde_json::to_string(&written).unwrap_or_default()
 }
 
-pub(super) fn read(text: &str, lane: Arc<Lane>) -> Result<Spec> {
+pub(in crate::store) fn read(text: &str, lane: Arc<Lane>) -> Result<Spec> {
     let written: Written =
-        serde_json::from_str(text).map_err(|_| Fault::Damaged("a deleted operation does not parse"))?;
+        serde_json::from_str(text).map_err(|_| Damaged("a deleted operation does not parse"))?;
     Ok(Spec {
         id: OperationId(written.id),
         lane,

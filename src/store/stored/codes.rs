@@ -1,10 +1,10 @@
-//! The small numbers that stand for words in the file. They never change their meaning.
+//! The small numbers that stand for words in a store. They never change their meaning.
 
-use super::error::{Fault, Result};
+use super::{Damaged, Result};
 use crate::operation::{EventKind, Hold, Outcome, Status, Via};
 
 /// `NotStarted` is 0: the ready index says so too.
-pub(super) fn status(status: Status) -> i64 {
+pub(in crate::store) fn status(status: Status) -> i64 {
     match status {
         Status::NotStarted => 0,
         Status::Running => 1,
@@ -13,12 +13,12 @@ pub(super) fn status(status: Status) -> i64 {
     }
 }
 
-pub(super) fn status_of(code: i64) -> Option<Status> {
+pub(in crate::store) fn status_of(code: i64) -> Option<Status> {
     word(&Status::ALL, code)
 }
 
 /// 0: may start.
-pub(super) fn hold(hold: Option<Hold>) -> i64 {
+pub(in crate::store) fn hold(hold: Option<Hold>) -> i64 {
     match hold {
         None => 0,
         Some(Hold::Delayed) => 1,
@@ -27,13 +27,13 @@ pub(super) fn hold(hold: Option<Hold>) -> i64 {
     }
 }
 
-pub(super) fn hold_of(code: i64) -> Result<Option<Hold>> {
+pub(in crate::store) fn hold_of(code: i64) -> Result<Option<Hold>> {
     match code {
         0 => Ok(None),
         1 => Ok(Some(Hold::Delayed)),
         2 => Ok(Some(Hold::RetryBackoff)),
         3 => Ok(Some(Hold::External)),
-        _ => Err(Fault::Damaged("a hold has no word")),
+        _ => Err(Damaged("a hold has no word")),
     }
 }
 
@@ -46,7 +46,7 @@ const OUTCOMES: [Outcome; 6] = [
     Outcome::Released,
 ];
 
-pub(super) fn outcome(outcome: Outcome) -> i64 {
+pub(in crate::store) fn outcome(outcome: Outcome) -> i64 {
     match outcome {
         Outcome::Failed => 0,
         Outcome::Canceled => 1,
@@ -57,11 +57,11 @@ pub(super) fn outcome(outcome: Outcome) -> i64 {
     }
 }
 
-pub(super) fn outcome_of(code: i64) -> Option<Outcome> {
+pub(in crate::store) fn outcome_of(code: i64) -> Option<Outcome> {
     word(&OUTCOMES, code)
 }
 
-pub(super) fn kind(kind: EventKind) -> i64 {
+pub(in crate::store) fn kind(kind: EventKind) -> i64 {
     match kind {
         EventKind::Created => 0,
         EventKind::Started => 1,
@@ -76,11 +76,11 @@ pub(super) fn kind(kind: EventKind) -> i64 {
     }
 }
 
-pub(super) fn kind_of(code: i64) -> Option<EventKind> {
+pub(in crate::store) fn kind_of(code: i64) -> Option<EventKind> {
     word(&EventKind::ALL, code)
 }
 
-pub(super) fn via(via: Via) -> i64 {
+pub(in crate::store) fn via(via: Via) -> i64 {
     match via {
         Via::Http => 0,
         Via::Work => 1,
@@ -89,7 +89,7 @@ pub(super) fn via(via: Via) -> i64 {
     }
 }
 
-pub(super) fn via_of(code: i64) -> Option<Via> {
+pub(in crate::store) fn via_of(code: i64) -> Option<Via> {
     word(&Via::ALL, code)
 }
 

@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::error::{Fault, Result};
+use super::Damaged;
 use crate::operation::Seq;
 
 /// What was found damaged since the start.
 #[derive(Debug, Default)]
-pub(super) struct Damage(Mutex<Found>);
+pub(in crate::store) struct Damage(Mutex<Found>);
 
 #[derive(Debug, Default)]
 struct Found {
@@ -37,16 +37,26 @@ impl Damage {
     }
 
     /// Passes on what was read of a row, and tells of one that is damaged.
-    pub(super) fn heard<T>(&self, table: &'static str, row: impl Display, read: Result<T>) -> Result<T> {
-        if let Err(Fault::Damaged(what)) = &read {
+    pub(in crate::store) fn heard<T, F: MayBeDamage>(
+        &self,
+        table: &'static str,
+        row: impl Display,
+        read: Result<T, F>,
+    ) -> Result<T, F> {
+        if let Some(Damaged(what)) = damage_of(&read) {
             self.tell(table, &row, what);
         }
         read
     }
 
     /// The same of a row that belongs to an operation, which is put aside.
-    pub(super) fn heard_of<T>(&self, table: &'static str, seq: Seq, read: Result<T>) -> Result<T> {
-        if let Err(Fault::Damaged(what)) = &read
+    pub(in crate::store) fn heard_of<T, F: MayBeDamage>(
+        &self,
+        table: &'static str,
+        seq: Seq,
+        read: Result<T, F>,
+    ) -> Result<T, F> {
+        if let Some(Damaged(what)) = damage_of(&read)
             && self.tell(table, &seq.0, what)
         {
             self.found().fresh.push(seq);
@@ -55,16 +65,32 @@ impl Damage {
     }
 
     /// The operations that were put aside since this was asked last.
-    pub(super) fn fresh(&self) -> Vec<Seq> {
+    pub(in crate::store) fn fresh(&self) -> Vec<Seq> {
         std::mem::take(&mut self.found().fresh)
     }
 }
 
+/// What may have gone wrong with a row: damage is one kind of it.
+pub(in crate::store) trait MayBeDamage {
+    /// The damage, if it is that.
+    fn damage(&self) -> Option<Damaged>;
+}
+
+impl MayBeDamage for Damaged {
+    fn damage(&self) -> Option<Damaged> {
+        Some(*self)
+    }
+}
+
+fn damage_of<T, F: MayBeDamage>(read: &Result<T, F>) -> Option<Damaged> {
+    read.as_ref().err().and_then(MayBeDamage::damage)
+}
+
 /// Without what is damaged: that was told already.
-pub(super) fn sound<T>(read: Result<T>) -> Result<Option<T>> {
+pub(in crate::store) fn sound<T, F: MayBeDamage>(read: Result<T, F>) -> Result<Option<T>, F> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(Fault::Damaged(_)) => Ok(None),
+        Err(fault) if fault.damage().is_some() => Ok(None),
         Err(fault) => Err(fault),
     }
 }
