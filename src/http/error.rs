@@ -314,6 +314,11 @@ impl From<StoreError> for ApiError {
             StoreError::Busy(_) => {
                 Self::new(Code::StoreUnavailable, "the store is busy; nothing was written").retry_after(1)
             }
+            StoreError::Unknown(_) => Self::new(
+                Code::StoreUnavailable,
+                "the store was lost in the middle of this; whether anything was written is not known",
+            )
+            .retry_after(1),
             StoreError::Full => Self::new(Code::StorageFull, "there is no room for new work"),
             StoreError::Damaged => Self::new(Code::InternalError, StoreError::Damaged.to_string()),
             StoreError::Failed(_) => Self::new(

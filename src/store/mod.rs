@@ -23,8 +23,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::operation::{
-    Attempt, Controls, Event, Json, Lane, LeaseToken, Operation, OperationId, QueueName, Seq, TenantId,
-    Timestamp, WorkerId,
+    Attempt, Controls, Event, Json, Lane, LeaseToken, Operation, OperationId, QueueName, Seq, Status,
+    TenantId, Timestamp, WorkerId,
 };
 use clock::ClockState;
 use credential::Credential;
@@ -45,6 +45,10 @@ pub enum StoreError {
     /// A row that this asks for holds what no version writes. Nothing was done; everything else goes on.
     #[error("what is stored of this cannot be read")]
     Damaged,
+    /// The connection was lost while committing: what was written may or may not be durable. The store goes on; this turn is
+    /// not tried again.
+    #[error("it is not known what became of this: {0}")]
+    Unknown(String),
     /// What was written may or may not be durable. Nothing may be acknowledged any more; the process ends.
     #[error("the store failed and is not used any further: {0}")]
     Failed(String),
@@ -234,6 +238,17 @@ impl QueueDepth {
             failed: 0,
             oldest_ready: None,
             controls: Controls::default(),
+        }
+    }
+
+    /// The number of those that stand there.
+    fn of(&mut self, status: Status, held: bool) -> &mut u64 {
+        match status {
+            Status::NotStarted if held => &mut self.held,
+            Status::NotStarted => &mut self.ready,
+            Status::Running => &mut self.running,
+            Status::Completed => &mut self.completed,
+            Status::Failed => &mut self.failed,
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Touches {
     /// What waiting claims ask for. Of it only that is loaded which a paused or limited queue may let start in this turn:
     /// anything else they would have been given when it became ready.
     pub waiting: Vec<Want>,
+    /// Other nodes may have made ready what waiting claims ask for: it is loaded for those as for claims that come.
+    pub peek: bool,
     /// Queues whose controls commands change.
     pub queues: Vec<(TenantId, QueueName)>,
     /// How many operations on which time acts to load, at most.
@@ -133,6 +135,31 @@ pub struct WorkingSet {
     pub lanes_of: HashMap<TenantId, usize>,
 }
 
+impl WorkingSet {
+    /// One in which nothing is loaded yet.
+    pub(in crate::store) fn new(now: Timestamp, first_seq: Seq) -> Self {
+        Self {
+            now,
+            first_seq,
+            operations: HashMap::new(),
+            damaged: HashSet::new(),
+            by_id: HashMap::new(),
+            by_key: HashMap::new(),
+            by_claim: HashMap::new(),
+            ready: Vec::new(),
+            woken: Vec::new(),
+            queues: ByQueue::default(),
+            controlled_of: HashMap::new(),
+            due: Vec::new(),
+            stale: Vec::new(),
+            stale_events: None,
+            oldest: Oldest::default(),
+            new_lanes: HashSet::new(),
+            lanes_of: HashMap::new(),
+        }
+    }
+}
+
 /// What a turn changed.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -163,6 +190,27 @@ impl Changes {
             && self.events_pruned.is_none()
             && self.credentials.is_empty()
             && self.queues.is_empty()
+    }
+
+    /// Moves the cursors that were given from `first` on, so that they begin at `place` instead: for a store that learns only
+    /// while it writes in which order this commit stands.
+    pub(in crate::store) fn place(&mut self, first: i64, place: i64) {
+        let moved = |cursor: &mut i64| {
+            if *cursor >= first {
+                *cursor = *cursor - first + place;
+            }
+        };
+        for Recorded { event, .. } in &mut self.events {
+            moved(&mut event.cursor);
+            moved(&mut event.previous);
+            moved(&mut event.operation.cursor);
+        }
+        for touched in &mut self.operations {
+            moved(&mut touched.cursor);
+            if let Some(after) = &mut touched.after {
+                moved(&mut after.cursor);
+            }
+        }
     }
 
     /// Numbers the events from `first` on, and tells each operation the cursor of its last one. Checkpoints stay.

@@ -1,6 +1,6 @@
 //! All that is kept, how a turn is loaded from it and how a commit changes it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::claim::Taking;
@@ -10,9 +10,9 @@ use crate::operation::{
     Controls, Event, EventKind, Lane, Lease, Operation, QueueName, Seq, State, TenantId, Timestamp, WorkerId,
 };
 use crate::store::credential::Credential;
-use crate::store::queue::{ByQueue, startable};
+use crate::store::queue::startable;
 use crate::store::turn::{
-    Changes, CountKey, Oldest, Prune, Recorded, Touched, Touches, WorkerSeen, WorkingSet, count_deltas,
+    Changes, CountKey, Prune, Recorded, Touched, Touches, WorkerSeen, WorkingSet, count_deltas,
 };
 
 /// Everything that a restart finds again.
@@ -99,23 +99,11 @@ impl Kept {
                 .map(|seq| (key.clone(), seq))
         };
         let mut set = WorkingSet {
-            now,
-            first_seq: Seq(self.last_seq + 1),
-            operations: HashMap::new(),
-            damaged: HashSet::new(),
             by_id: touches.ids.iter().filter_map(named).collect(),
             by_key: touches.keys.iter().filter_map(keyed).collect(),
-            by_claim: HashMap::new(),
-            ready: Vec::new(),
-            woken: Vec::new(),
-            queues: ByQueue::default(),
-            controlled_of: HashMap::new(),
             due: self.due(now, touches.due),
-            stale: Vec::new(),
-            stale_events: None,
-            oldest: Oldest::default(),
             new_lanes: touches.lanes.iter().filter(|lane| !self.lanes.contains(*lane)).cloned().collect(),
-            lanes_of: HashMap::new(),
+            ..WorkingSet::new(now, Seq(self.last_seq + 1))
         };
         for lane in &set.new_lanes {
             let of_tenant = self.lanes.iter().filter(|known| known.tenant == lane.tenant).count();

@@ -131,11 +131,6 @@ impl Fault {
         }
     }
 
-    /// Whether it only follows from the failure of an earlier statement of the same transaction.
-    pub(super) fn is_aftermath(&self) -> bool {
-        self.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
-    }
-
     /// Whether another node was there first, or in the way: tried again, the turn may go through.
     fn is_contention(&self) -> bool {
         self.code().is_some_and(|code| {

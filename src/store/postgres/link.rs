@@ -31,15 +31,26 @@ impl Answers {
     pub(super) fn of(&self, place: Place) -> &[Row] {
         &self.0[place.0]
     }
+
+    /// The rows of one, and of no other any more.
+    pub(super) fn take(mut self, place: Place) -> Vec<Row> {
+        std::mem::take(&mut self.0[place.0])
+    }
+
+    /// The rows of the only one.
+    pub(super) fn into_rows(self) -> Vec<Row> {
+        self.0.into_iter().flatten().collect()
+    }
+
+    /// All rows of all statements.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Row> {
+        self.0.iter().flatten()
+    }
 }
 
 impl<'c> Pipeline<'c> {
     pub(super) fn new(client: &'c Client) -> Self {
         Self { client, calls: Vec::new() }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
     }
 
     /// Adds a statement with parameters.

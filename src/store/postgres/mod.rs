@@ -1,9 +1,367 @@
 //! The store that several nodes share: a PostgreSQL database, 15 or later.
+//!
+//! [`open()`] connects, checks what is there and brings it to the latest schema. A turn is one round trip that loads (`load`,
+//! with `queues`, `claim` and `prune`) and one that writes and commits (`save`); `link` sends statements together. Between
+//! the turns `keep` does what has to be done now and then. `reader` is the other half, with `list`, `history` and
+//! `counts`; `hints` lets one node hear of another's commits. `operations`, `columns` and `lanes` stand between rows and
+//! operations.
+//!
+//! Nodes are equal and keep nothing but lanes, which never change, and a block of numbers: any of them may die at any
+//! moment. Nothing here needs a session: behind a pooler each transaction may have another connection.
 
+mod claim;
+mod clock;
 mod columns;
+mod connect;
+mod counts;
 mod error;
+mod hints;
+mod history;
+mod keep;
 mod lanes;
 mod link;
+mod list;
+mod load;
+mod migrate;
+mod open;
 mod operations;
+mod prune;
+mod queues;
+mod reader;
+mod save;
+mod tls;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio_postgres::Client;
 
 pub use error::OpenError;
+pub use open::{Options, open};
+pub use reader::PostgresReader;
+
+use crate::operation::{Seq, Timestamp};
+use crate::store::clock::Clock;
+use crate::store::stored::Damage;
+use crate::store::turn::{Changes, Touches, WorkingSet};
+use crate::store::{Store, StoreError};
+use clock::DatabaseClock;
+use columns::{Value, fields};
+use connect::Connector;
+use error::{Fault, Result};
+use hints::Hints;
+use lanes::Lanes;
+use link::Pipeline;
+use load::{Loading, Open};
+use save::{UNPLACED, Writing};
+
+/// Numbers of operations in a block: as many as the sequence of the schema goes on by.
+const BLOCK: i64 = 4096;
+/// A turn that acts on what time has done leaves the clock's mark when it is older than this.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+/// How often the database is kept in order.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long it is tried to learn what became of a commit whose connection was lost.
+const DOUBT: Duration = Duration::from_secs(5);
+
+const NEXT_DUE: &str = "SELECT LEAST((SELECT min(wake_at) FROM longrun.operation WHERE wake_at IS NOT NULL \
+         AND seq <> ALL ($1)), \
+     (SELECT min(LEAST(until, pending_until)) FROM longrun.lease WHERE seq <> ALL ($1)))";
+const GIVE_BACK: &str = "SELECT setval('longrun.operation_seq', $1, false) FROM longrun.operation_seq \
+     WHERE last_value = $2 AND is_called";
+const FATE: &str = "SELECT pg_xact_status($1::text::xid8)";
+const CURSOR_OF: &str = "SELECT cursor FROM longrun.operation WHERE seq = $1 \
+     UNION ALL SELECT max(cursor) FROM longrun.event WHERE seq = $1";
+
+/// The writing half of a node.
+pub struct PostgresStore {
+    runtime: Runtime,
+    connector: Connector,
+    /// None: it was lost.
+    client: Option<Client>,
+    /// The transaction of the turn.
+    turn: Option<Open>,
+    resident: Resident,
+    /// Tells other nodes, and the readers of this one, of commits.
+    hints: Arc<Hints>,
+    mark: Timestamp,
+    kept: Instant,
+}
+
+/// What a node keeps in memory beside the database.
+struct Resident {
+    lanes: Arc<Lanes>,
+    numbers: Numbers,
+    clock: Arc<Clock>,
+    /// Where the clock reads from; none: a test moves it.
+    told: Option<Arc<DatabaseClock>>,
+    damage: Arc<Damage>,
+    /// Operations that cannot be read.
+    aside: BTreeSet<Seq>,
+}
+
+/// The numbers set aside for this node's operations.
+#[derive(Clone, Copy, Debug)]
+struct Numbers {
+    next: i64,
+    end: i64,
+}
+
+impl Numbers {
+    fn block(first: i64) -> Self {
+        Self { next: first, end: first + BLOCK }
+    }
+
+    fn left(self) -> i64 {
+        self.end - self.next
+    }
+}
+
+impl Resident {
+    /// The operations that are left alone, as a parameter.
+    fn aside<'v>(&self) -> Value<'v> {
+        Value::ints(self.aside.iter().map(|seq| seq.0))
+    }
+
+    fn is_aside(&self, seq: Seq) -> bool {
+        self.aside.contains(&seq)
+    }
+
+    /// Leaves alone from now on what was found damaged, by either half.
+    fn put_aside(&mut self) {
+        self.aside.extend(self.damage.fresh());
+    }
+
+    /// The database has told its time.
+    fn tells(&self, now: Timestamp) {
+        if let Some(told) = &self.told {
+            told.tells(now);
+        }
+    }
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("PostgresStore").field("database", &self.connector.name()).finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Connects again, if the connection was lost.
+    fn connect(&mut self) -> Result<()> {
+        if self.client.as_ref().is_none_or(Client::is_closed) {
+            self.turn = None;
+            self.client = None;
+            self.client = Some(self.runtime.block_on(self.connector.connect())?);
+        }
+        Ok(())
+    }
+
+    /// What a failed call leaves: a connection that is broken is not used again.
+    fn failed(&mut self, fault: Fault) -> StoreError {
+        if matches!(fault, Fault::Away(_)) {
+            self.client = None;
+            self.turn = None;
+        }
+        fault.into()
+    }
+
+    fn load(&mut self, touches: &Touches) -> Result<WorkingSet> {
+        self.connect()?;
+        self.resident.put_aside();
+        let Some(client) = &self.client else { return Err(Fault::Away("no connection".to_owned())) };
+        let begin = match self.turn.take() {
+            Some(_) => format!("ROLLBACK; {}", load::BEGIN),
+            None => load::BEGIN.to_owned(),
+        };
+        // Whatever becomes of it, the next turn ends it first.
+        self.turn = Some(Open::default());
+        let loading = Loading::new(client, &mut self.resident, touches);
+        let (set, open) = self.runtime.block_on(loading.all(&begin))?;
+        self.turn = Some(open);
+        Ok(set)
+    }
+
+    fn roll_back(&mut self) {
+        if let (Some(_), Some(client)) = (self.turn.take(), &self.client)
+            && self.runtime.block_on(client.batch_execute("ROLLBACK")).is_err()
+        {
+            self.client = None;
+        }
+    }
+
+    /// Writes and commits; gives the last cursor before those of the turn.
+    fn write(&mut self, changes: &Changes) -> Result<Option<i64>> {
+        let Some(client) = &self.client else { return Err(Fault::Away("no connection".to_owned())) };
+        let resident = &self.resident;
+        let mut meta = Vec::new();
+        let now = resident.clock.now();
+        if now.since(self.mark) >= MARK_EVERY {
+            meta.push(("clock_mark", now.ticks()));
+        }
+        meta.extend(changes.events_pruned.map(|upto| ("pruned_upto", upto)));
+        let writing = async {
+            let fresh = save::add_lanes(client, resident, changes).await?;
+            let mut pipeline = Pipeline::new(client);
+            let last = Writing { resident, fresh: &fresh, changes, meta }.add(&mut pipeline)?;
+            pipeline.plain("COMMIT");
+            let answers = pipeline.run().await?;
+            let last = last.and_then(|place| answers.of(place).first()).map(|row| fields(row).int()).transpose()?;
+            Ok::<_, Fault>((last, fresh))
+        };
+        let (last, fresh) = self.runtime.block_on(writing)?;
+        for (lane, id) in fresh {
+            self.resident.lanes.keep(id, lane);
+        }
+        self.turn = None;
+        self.mark = self.mark.max(now);
+        Ok(last)
+    }
+
+    /// What became of a commit whose connection was lost: whether it is durable. None: that cannot be told.
+    fn fate(&mut self, transaction: &str) -> Option<bool> {
+        let until = Instant::now() + DOUBT;
+        while Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+            if self.connect().is_err() {
+                continue;
+            }
+            let client = self.client.as_ref()?;
+            let asked = async {
+                let mut pipeline = Pipeline::new(client);
+                let fate = pipeline.call(FATE, vec![Value::Text(transaction.into())]);
+                let answers = pipeline.run().await?;
+                Ok::<_, Fault>(answers.of(fate).first().and_then(|row| row.get::<_, Option<String>>(0)))
+            };
+            match self.runtime.block_on(asked) {
+                Ok(Some(fate)) if fate == "committed" => return Some(true),
+                Ok(Some(fate)) if fate == "aborted" => return Some(false),
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(_) => self.client = None,
+            }
+        }
+        None
+    }
+
+    /// The last cursor before those of a turn that is durable, found by what it wrote.
+    fn placed(&mut self, changes: &Changes) -> Option<i64> {
+        let recorded = changes.events.iter().rev();
+        let recorded = recorded.map(|recorded| &recorded.event).next()?;
+        let client = self.client.as_ref()?;
+        let seq = recorded.operation.seq.0;
+        let asked = async {
+            let mut pipeline = Pipeline::new(client);
+            let found = pipeline.call(CURSOR_OF, vec![Value::Int(seq)]);
+            let answers = pipeline.run().await?;
+            let cursors = answers.of(found).iter().filter_map(|row| row.get::<_, Option<i64>>(0));
+            Ok::<_, Fault>(cursors.max())
+        };
+        let last = self.runtime.block_on(asked).ok().flatten()?;
+        Some(last - (recorded.cursor - UNPLACED))
+    }
+
+    fn next_seq(&mut self, changes: &Changes) {
+        let touched = changes.operations.iter().filter_map(crate::store::turn::Touched::seq);
+        let recorded = changes.events.iter().map(|recorded| recorded.event.operation.seq);
+        let Numbers { next, end } = self.resident.numbers;
+        let mine = touched.chain(recorded).filter(|seq| seq.0 < end);
+        self.resident.numbers.next = mine.fold(next, |next, seq| next.max(seq.0 + 1));
+    }
+
+    /// Keeps the database in order, now and then.
+    fn keep(&mut self) {
+        if self.kept.elapsed() < KEEP_EVERY {
+            return;
+        }
+        self.kept = Instant::now();
+        if let Some(client) = &self.client
+            && let Err(fault) = self.runtime.block_on(keep::keep(client))
+        {
+            tracing::debug!(%fault, "the database was not kept in order this time");
+            if matches!(fault, Fault::Away(_)) {
+                self.client = None;
+            }
+        }
+    }
+}
+
+impl Store for PostgresStore {
+    fn begin(&mut self, touches: &Touches) -> std::result::Result<WorkingSet, StoreError> {
+        self.load(touches).map_err(|fault| self.failed(fault))
+    }
+
+    fn commit(&mut self, changes: &mut Changes) -> std::result::Result<(), StoreError> {
+        let Some(turn) = &self.turn else {
+            return Err(StoreError::Busy("the turn was lost".to_owned()));
+        };
+        if changes.is_empty() && !turn.wrote {
+            self.roll_back();
+            return Ok(());
+        }
+        let transaction = turn.transaction.clone();
+        changes.number(UNPLACED + 1);
+        self.next_seq(changes);
+        let last = match self.write(changes) {
+            Ok(last) => last,
+            Err(Fault::Away(why)) => {
+                self.client = None;
+                self.turn = None;
+                match self.fate(&transaction) {
+                    Some(true) => self.placed(changes),
+                    Some(false) => return Err(StoreError::Busy(why)),
+                    None => return Err(StoreError::Unknown(why)),
+                }
+            }
+            Err(fault) => return Err(self.failed(fault)),
+        };
+        changes.place(UNPLACED, last.unwrap_or(0));
+        if !changes.events.is_empty() {
+            self.hints.tell();
+        }
+        Ok(())
+    }
+
+    fn next_due(&mut self) -> std::result::Result<Option<Timestamp>, StoreError> {
+        self.connect().map_err(|fault| self.failed(fault))?;
+        self.roll_back();
+        self.keep();
+        let Some(client) = &self.client else { return Err(StoreError::Busy("no connection".to_owned())) };
+        let asked = async {
+            let mut pipeline = Pipeline::new(client);
+            let due = pipeline.call(NEXT_DUE, vec![self.resident.aside()]);
+            let answers = pipeline.run().await?;
+            Ok(answers.of(due).first().map(|row| fields(row).maybe_time()).transpose()?.flatten())
+        };
+        self.runtime.block_on(asked).map_err(|fault| self.failed(fault))
+    }
+
+    fn has_room(&mut self) -> bool {
+        // The database says so itself when there is none.
+        true
+    }
+
+    fn release_reserve(&mut self) {}
+}
+
+impl Drop for PostgresStore {
+    /// Numbers that were not used go back, if nobody took a block after this one.
+    fn drop(&mut self) {
+        self.roll_back();
+        let Numbers { next, end } = self.resident.numbers;
+        let Some(client) = self.client.take().filter(|_| next < end) else { return };
+        let given = self.runtime.block_on(async {
+            let mut pipeline = Pipeline::new(&client);
+            pipeline.plain("BEGIN");
+            pipeline.call(load::LOCK_BLOCKS, Vec::new());
+            pipeline.call(GIVE_BACK, vec![Value::Int(next), Value::Int(end - BLOCK)]);
+            pipeline.plain("COMMIT");
+            pipeline.run().await
+        });
+        if let Err(fault) = given {
+            tracing::debug!(%fault, "the numbers that were left were not given back");
+        }
+    }
+}

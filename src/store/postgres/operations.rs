@@ -25,6 +25,11 @@ pub(super) const FROM: &str = "longrun.operation o LEFT JOIN longrun.lease le US
 /// How many columns an operation has: its lease's come after them.
 static WIDTH: LazyLock<usize> = LazyLock::new(|| names(row::OPERATION).count());
 
+/// How many columns there are of both.
+pub(super) fn width() -> usize {
+    *WIDTH + lease::LEASE.len()
+}
+
 fn names(columns: &str) -> impl Iterator<Item = &str> {
     columns.split(',').map(str::trim)
 }

@@ -4,6 +4,7 @@
 //! the list, [`Filter::holds`] says.
 
 pub mod filter;
+pub(in crate::store) mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -109,6 +110,11 @@ impl Filling {
 
     pub(in crate::store) fn is_full(&self) -> bool {
         self.operations.len() >= self.limit || self.bytes >= limits::LIST_BYTES_MAX
+    }
+
+    /// For how many more there is room, as far as that is known; none: it is full.
+    pub(in crate::store) fn room(&self) -> Option<usize> {
+        (!self.is_full()).then(|| self.limit - self.operations.len())
     }
 
     pub(in crate::store) fn add(&mut self, operation: Operation) {

@@ -7,8 +7,9 @@ use rusqlite::Connection;
 use super::columns::{Prepared, fields};
 use super::error::Result;
 use super::queues;
-use crate::operation::{QueueName, Status, TenantId, Timestamp};
+use crate::operation::{QueueName, TenantId, Timestamp};
 use crate::store::QueueDepth;
+use crate::store::query::plan::Cell;
 use crate::store::queue::Queue;
 use crate::store::stored::text::name;
 use crate::store::stored::{Bind, Damage, codes, narrow};
@@ -46,13 +47,6 @@ pub(super) fn write(connection: &Connection, operations: &[Touched]) -> Result<(
         row.run()?;
     }
     Ok(())
-}
-
-/// How many of a queue are of one status, external ones included.
-pub(super) struct Cell {
-    pub(super) queue: QueueName,
-    pub(super) status: Status,
-    pub(super) n: u64,
 }
 
 /// Everything of a tenant, by queue and status.
@@ -98,14 +92,7 @@ pub(super) fn queues(
         let (status, held) = (fields.status()?, fields.flag()?);
         let n: u64 = fields.small()?;
         let depth = depths.entry(queue.clone()).or_insert_with(|| QueueDepth::empty(queue));
-        let counted = match status {
-            Status::NotStarted if held => &mut depth.held,
-            Status::NotStarted => &mut depth.ready,
-            Status::Running => &mut depth.running,
-            Status::Completed => &mut depth.completed,
-            Status::Failed => &mut depth.failed,
-        };
-        *counted += n;
+        *depth.of(status, held) += n;
     }
     let mut depths: Vec<QueueDepth> = depths.into_values().collect();
     for depth in depths.iter_mut().filter(|depth| depth.ready > 0) {

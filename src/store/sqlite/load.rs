@@ -1,6 +1,6 @@
 //! What a turn needs to know: the operations that are named by id, by key or by claim.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Connection, Statement};
@@ -9,10 +9,9 @@ use super::Resident;
 use super::columns::{RowColumns, fields};
 use super::error::Result;
 use crate::operation::{Operation, Seq, Timestamp};
-use crate::store::queue::ByQueue;
 use crate::store::stored::damage::sound;
 use crate::store::stored::{Fields, row};
-use crate::store::turn::{Oldest, Touches, WorkingSet};
+use crate::store::turn::{Touches, WorkingSet};
 
 static BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM operation WHERE seq = ?1", row::OPERATION));
@@ -41,25 +40,7 @@ pub(super) struct Loading<'a> {
 
 impl<'a> Loading<'a> {
     pub(super) fn new(connection: &'a Connection, resident: &'a mut Resident, now: Timestamp) -> Self {
-        let set = WorkingSet {
-            now,
-            first_seq: Seq(resident.next_seq),
-            operations: HashMap::new(),
-            damaged: HashSet::new(),
-            by_id: HashMap::new(),
-            by_key: HashMap::new(),
-            by_claim: HashMap::new(),
-            ready: Vec::new(),
-            woken: Vec::new(),
-            queues: ByQueue::default(),
-            controlled_of: HashMap::new(),
-            due: Vec::new(),
-            stale: Vec::new(),
-            stale_events: None,
-            oldest: Oldest::default(),
-            new_lanes: HashSet::new(),
-            lanes_of: HashMap::new(),
-        };
+        let set = WorkingSet::new(now, Seq(resident.next_seq));
         Self { connection, resident, set, expired: Vec::new() }
     }
 

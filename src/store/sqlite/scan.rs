@@ -9,10 +9,11 @@ use rusqlite::{Connection, Row, Rows};
 
 use super::columns::{RowColumns, fields};
 use super::error::Result;
-use super::list::{self, Few, Way};
+use super::list;
 use super::reader::Inner;
 use crate::limits;
 use crate::operation::{Operation, Seq, Status, Timestamp};
+use crate::store::query::plan::{Few, Index, Way};
 use crate::store::query::{Filling, Filter, Known, Order, Position, Query, Rest};
 use crate::store::stored::damage::sound;
 use crate::store::stored::{Fields, narrow, text};
@@ -26,13 +27,6 @@ const ROWS: usize = 64;
 const COLUMNS: &str = "operation.seq, created, lane, status, urgency, last_action, labels";
 /// Lanes of a tenant.
 const LANES: &str = "SELECT id, queue FROM lane WHERE tenant = ?1";
-
-/// An index that has the order of lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Index {
-    Created,
-    Failed,
-}
 
 /// Along an index from a place on. Without the collation SQLite would not seek by the number, which has none of its own.
 pub(super) fn along(index: Index, order: Order) -> String {

@@ -72,9 +72,8 @@ CREATE INDEX operation_aside ON longrun.operation (tenant, created, seq)
 -- What retention reads.
 CREATE INDEX operation_finished ON longrun.operation (finished, seq) WHERE finished IS NOT NULL;
 
--- Numbers of operations are given out in blocks, one to a node.
-CREATE SEQUENCE longrun.operation_seq INCREMENT BY 1 MINVALUE 0 START WITH 0;
-SELECT setval('longrun.operation_seq', 0);
+-- Numbers of operations are given out in blocks, one to a node: this is where each begins.
+CREATE SEQUENCE longrun.operation_seq INCREMENT BY 4096;
 
 CREATE TABLE longrun.payload (
     slot bigint PRIMARY KEY,

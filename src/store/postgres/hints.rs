@@ -1,0 +1,4 @@
+use deadpool_postgres::Pool;
+use super::connect::Connector;
+pub(super) struct Hints;
+impl Hints { pub(super) fn new(_: Connector, _: Pool, _: bool) -> Self { Self } pub(super) fn tell(&self) {} }

@@ -1,0 +1,178 @@
+//! From a URL to a store that may be used: reached, checked, brought to the latest schema.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::runtime::Builder;
+use tokio_postgres::Client;
+
+use super::clock::DatabaseClock;
+use super::columns::{Value, fields};
+use super::connect::Connector;
+use super::error::{Fault, OpenError, Result};
+use super::hints::Hints;
+use super::lanes::Lanes;
+use super::link::Pipeline;
+use super::reader::PostgresReader;
+use super::{Numbers, PostgresStore, Resident, keep, load, migrate};
+use crate::limits;
+use crate::operation::Timestamp;
+use crate::store::clock::{Clock, TimeSource};
+use crate::store::stored::{Damage, narrow};
+
+/// The oldest version that has what is needed.
+const VERSION: i64 = 150_000;
+
+/// What is asked of the database before it is used.
+const CHECKS: &str = "SELECT current_setting('server_version_num')::bigint, current_setting('server_version'), \
+     current_setting('fsync'), current_setting('synchronous_commit'), current_setting('server_encoding')";
+const META: &str = "SELECT key, value FROM longrun.meta";
+const ADD_META: &str = "INSERT INTO longrun.meta (key, value) SELECT * FROM unnest($1::text[], $2::bigint[]) \
+     ON CONFLICT (key) DO NOTHING";
+const MARK: &str = "INSERT INTO longrun.meta (key, value) VALUES ('clock_mark', $1) \
+     ON CONFLICT (key) DO UPDATE SET value = greatest(longrun.meta.value, excluded.value)";
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 10000000)::bigint";
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the database is: `postgres://user:password@host:port/database?…`.
+    pub url: String,
+    /// Whether nodes tell each other of their commits through the database (`LISTEN`, `NOTIFY`); without it they look every
+    /// second.
+    pub notify: bool,
+    /// Connections for reads, at most.
+    pub connections: usize,
+    /// A clock that tests move; none: the database's.
+    pub time: Option<Arc<dyn TimeSource>>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Options").field("notify", &self.notify).finish_non_exhaustive()
+    }
+}
+
+/// Opens the store of a database, or makes it. Not to be called where tasks run: it blocks.
+pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<PostgresReader>), OpenError> {
+    let connector = Connector::parse(&options.url)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| OpenError::Refused(error.to_string()))?;
+    let (client, found) = runtime.block_on(prepare(&connector, options))?;
+    let Found { clock, told, epoch, mark } = found;
+    let (lanes, damage) = (Arc::new(Lanes::default()), Arc::new(Damage::default()));
+    let pool = connector.pool(options.connections)?;
+    let hints = Arc::new(Hints::new(connector.clone(), pool.clone(), options.notify));
+    let reader =
+        PostgresReader::new(pool, clock.clone(), lanes.clone(), damage.clone(), epoch, hints.clone());
+    let resident = Resident {
+        lanes,
+        numbers: Numbers { next: 0, end: 0 },
+        clock,
+        told,
+        damage,
+        aside: std::collections::BTreeSet::new(),
+    };
+    let store = PostgresStore {
+        runtime,
+        connector,
+        client: Some(client),
+        turn: None,
+        resident,
+        hints,
+        mark,
+        kept: Instant::now(),
+    };
+    Ok((store, Arc::new(reader)))
+}
+
+/// What is known of a database that may be used.
+struct Found {
+    clock: Arc<Clock>,
+    told: Option<Arc<DatabaseClock>>,
+    epoch: u32,
+    mark: Timestamp,
+}
+
+async fn prepare(
+    connector: &Connector,
+    options: &Options,
+) -> std::result::Result<(Client, Found), OpenError> {
+    let unreachable = |fault: Fault| OpenError::Unreachable { database: connector.name(), what: fault.to_string() };
+    let refused = |fault: Fault| OpenError::Refused(fault.to_string());
+    let mut client = connector.connect().await.map_err(unreachable)?;
+    check(&client).await?;
+    migrate::migrate(&mut client, connector.user()).await?;
+    keep::keep(&client).await.map_err(refused)?;
+    let found = resume(&client, options).await.map_err(refused)?;
+    Ok((client, found))
+}
+
+async fn check(client: &Client) -> std::result::Result<(), OpenError> {
+    let refused = |fault: Fault| OpenError::Refused(fault.to_string());
+    let mut pipeline = Pipeline::new(client);
+    let checks = pipeline.call(CHECKS, Vec::new());
+    let answers = pipeline.run().await.map_err(refused)?;
+    let Some(row) = answers.of(checks).first() else { return Ok(()) };
+    let mut fields = fields(row);
+    let mut said = || -> Result<_> {
+        Ok((fields.int()?, fields.text()?, fields.text()?, fields.text()?, fields.text()?))
+    };
+    let (number, version, fsync, synchronous, encoding) = said().map_err(refused)?;
+    if number < VERSION {
+        return Err(OpenError::Version { found: version.to_owned() });
+    }
+    if fsync == "off" {
+        return Err(OpenError::NoSync);
+    }
+    if encoding != "UTF8" {
+        return Err(OpenError::Refused(format!("its encoding is {encoding}, not UTF8")));
+    }
+    if synchronous == "off" {
+        tracing::warn!(
+            "the database runs with synchronous_commit=off: what longrun acknowledges can be lost in a crash of it"
+        );
+    }
+    Ok(())
+}
+
+/// Reads the clock's mark and the epoch. Where no node has looked for so long that live workers could not be heard, leases
+/// rest, so that those speak first.
+async fn resume(client: &Client, options: &Options) -> Result<Found> {
+    let mut epoch = [0; 4];
+    getrandom::fill(&mut epoch).map_err(|error| Fault::Away(error.to_string()))?;
+    let epoch = i64::from(u32::from_le_bytes(epoch));
+    let mut pipeline = Pipeline::new(client);
+    pipeline.call(ADD_META, vec![Value::texts(["epoch"]), Value::ints([epoch])]);
+    let (meta, now) = (pipeline.call(META, Vec::new()), pipeline.call(NOW, Vec::new()));
+    let answers = pipeline.run().await?;
+    let (mut epoch, mut mark) = (0, None);
+    for row in answers.of(meta) {
+        let mut fields = fields(row);
+        match (fields.text()?, fields.int()?) {
+            ("epoch", value) => epoch = narrow(value)?,
+            ("clock_mark", value) => mark = Some(Timestamp::from_ticks(value)),
+            _ => {}
+        }
+    }
+    let now = answers.of(now).first().map(|row| fields(row).time()).transpose()?.unwrap_or(Timestamp::MIN);
+    let (source, told): (Arc<dyn TimeSource>, _) = match &options.time {
+        Some(time) => (time.clone(), None),
+        None => {
+            let told = Arc::new(DatabaseClock::new(now));
+            (told.clone(), Some(told))
+        }
+    };
+    let clock = Arc::new(Clock::new(source, mark));
+    let now = clock.now();
+    let mut pipeline = Pipeline::new(client);
+    if mark.is_none_or(|mark| now.since(mark) > limits::TICK_LATE) {
+        let most = i64::from(limits::LEASE_REST_SECONDS_MAX);
+        pipeline.call(load::REST, vec![Value::Int(now.ticks()), Value::Int(most)]);
+    }
+    pipeline.call(MARK, vec![Value::Int(now.ticks())]);
+    pipeline.run().await?;
+    Ok(Found { clock, told, epoch, mark: now })
+}

@@ -1,0 +1,311 @@
+//! The reading half: a few connections, each call one round trip or two.
+
+use std::future::Future;
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::{Client, Row};
+
+use super::columns::{Value, fields};
+use super::error::{Fault, Result};
+use super::hints::Hints;
+use super::lanes::Lanes;
+use super::link::Pipeline;
+use super::load::seqs;
+use super::operations::{self, BARE_COLUMNS, COLUMNS, FROM};
+use super::{counts, history, list};
+use crate::operation::{
+    Attempt, Json, LeaseToken, Operation, OperationId, Payload, QueueName, Seq, State, TenantId, Timestamp,
+};
+use crate::store::clock::{Clock, ClockState};
+use crate::store::query::{Listing, Query};
+use crate::store::stored::damage::sound;
+use crate::store::stored::{Damage, Damaged, registry, row, text};
+use crate::store::{
+    AllTenants, Events, Held, History, Payloads, QueueDepth, Reader, Registry, StoreError, Whose,
+};
+
+/// How every transaction that reads begins.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '1s'; \
+     SET LOCAL jit = off";
+
+static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM {FROM} WHERE o.tenant = $1 AND o.id = $2", *COLUMNS));
+static BY_SEQ: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM {FROM} WHERE o.seq = ANY ($1)", *COLUMNS));
+static BARE_BY_SEQ: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM {FROM} WHERE o.seq = ANY ($1)", *BARE_COLUMNS));
+const PAYLOADS: &str = "SELECT slot, json FROM longrun.payload WHERE slot = ANY ($1)";
+const CLAIMED: &str = "SELECT v.seq, o.input_bytes, p.json, c.json FROM unnest($1::bigint[]) AS v (seq) \
+     LEFT JOIN longrun.operation o USING (seq) LEFT JOIN longrun.payload p ON p.slot = v.seq * 2 \
+     LEFT JOIN longrun.checkpoint c USING (seq)";
+static ATTEMPTS: LazyLock<String> = LazyLock::new(|| {
+    let columns = registry::ATTEMPT[1..].join(", ");
+    format!("SELECT {columns} FROM longrun.attempt WHERE seq = $1 ORDER BY token")
+});
+const HELD: &str = "SELECT le.worker, o.id, o.lane, le.token, le.until FROM longrun.lease le \
+     JOIN longrun.operation o USING (seq) WHERE o.tenant = $1 ORDER BY le.worker, le.seq";
+
+fn all_of(table: &str, columns: &[&str], order: &str) -> String {
+    format!("SELECT {} FROM longrun.{table} ORDER BY {order}", columns.join(", "))
+}
+static WORKERS: LazyLock<String> = LazyLock::new(|| all_of("worker", &registry::WORKER, "tenant, id"));
+static CREDENTIALS: LazyLock<String> = LazyLock::new(|| all_of("credential", &registry::CREDENTIAL, "id"));
+static QUEUES: LazyLock<String> = LazyLock::new(|| all_of("queue", &registry::QUEUE, "tenant, name"));
+
+/// Reads the store.
+pub struct PostgresReader {
+    pool: Pool,
+    clock: Arc<Clock>,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) damage: Arc<Damage>,
+    pub(super) epoch: u32,
+    pub(super) hints: Arc<Hints>,
+}
+
+impl std::fmt::Debug for PostgresReader {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("PostgresReader").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+impl PostgresReader {
+    pub(super) fn new(
+        pool: Pool,
+        clock: Arc<Clock>,
+        lanes: Arc<Lanes>,
+        damage: Arc<Damage>,
+        epoch: u32,
+        hints: Arc<Hints>,
+    ) -> Self {
+        Self { pool, clock, lanes, damage, epoch, hints }
+    }
+
+    pub(super) async fn client(&self) -> Result<Object> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// One statement.
+    pub(super) async fn ask<'v>(&self, sql: &'v str, values: Vec<Value<'v>>) -> Result<Vec<Row>> {
+        let client = self.client().await?;
+        let mut pipeline = Pipeline::new(&client);
+        pipeline.call(sql, values);
+        Ok(pipeline.run().await?.into_rows())
+    }
+
+    /// Meets the lanes of whole operations, and reads them.
+    pub(super) async fn operations(&self, client: &Client, rows: &[Row]) -> Result<Vec<Operation>> {
+        self.lanes.meet(client, &self.damage, rows.iter().filter_map(operations::lane_of)).await?;
+        let read = rows.iter().map(|row| sound(operations::read(row, &self.lanes, &self.damage)).transpose());
+        read.flatten().collect()
+    }
+
+    /// The operations of these numbers that are there and can be read.
+    pub(super) async fn numbered(&self, client: &Client, of: &[Seq], payloads: bool) -> Result<Vec<Operation>> {
+        let mut pipeline = Pipeline::new(client);
+        let found = pipeline.call(if payloads { &BY_SEQ } else { &BARE_BY_SEQ }, vec![seqs(of)]);
+        let answers = pipeline.run().await?;
+        let mut operations = self.operations(client, answers.of(found)).await?;
+        if payloads {
+            self.bring(client, &mut operations).await?;
+        }
+        Ok(operations)
+    }
+
+    /// Brings the payloads that stand apart. An operation of which one is missing is damaged, and left out.
+    async fn bring(&self, client: &Client, operations: &mut Vec<Operation>) -> Result<()> {
+        let slots: Vec<i64> = operations.iter().flat_map(slots).collect();
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let mut pipeline = Pipeline::new(client);
+        let found = pipeline.call(PAYLOADS, vec![Value::ints(slots)]);
+        let answers = pipeline.run().await?;
+        let mut json = std::collections::HashMap::new();
+        for row in answers.of(found) {
+            let mut fields = fields(row);
+            let slot = fields.int()?;
+            let kept = self.damage.heard_of("payload", Seq(slot / 2), fields.blob().and_then(text::json));
+            json.extend(sound(kept)?.map(|kept| (slot, kept)));
+        }
+        operations.retain_mut(|operation| {
+            let whole = fill(operation, &json);
+            if !whole {
+                let missing: std::result::Result<(), _> = Err(Damaged("a payload is not there"));
+                let _ = self.damage.heard_of("operation", operation.seq, missing);
+            }
+            whole
+        });
+        Ok(())
+    }
+
+    async fn one(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
+        let client = self.client().await?;
+        let mut pipeline = Pipeline::new(&client);
+        let values = vec![Value::Text(tenant.as_str().into()), Value::Blob(id.0.as_bytes())];
+        let found = pipeline.call(&BY_ID, values);
+        let answers = pipeline.run().await?;
+        let rows = answers.of(found);
+        let mut operations = self.operations(&client, rows).await?;
+        self.bring(&client, &mut operations).await?;
+        match operations.pop() {
+            None if !rows.is_empty() => Err(Damaged("it cannot be read").into()),
+            operation => Ok(operation),
+        }
+    }
+
+    async fn claimed(&self, operations: &[Seq]) -> Result<Vec<Payloads>> {
+        let rows = self.ask(CLAIMED, vec![seqs(operations)]).await?;
+        let read = |row: &Row| {
+            let mut fields = fields(row);
+            let seq = Seq(fields.int()?);
+            let apart = fields.maybe_int()?.is_some();
+            let input = fields.maybe_blob()?.map(text::json).transpose()?;
+            if apart && input.is_none() {
+                return Err(Damaged("its input is not there"));
+            }
+            Ok(Payloads { seq, input, checkpoint: fields.maybe_blob()?.map(text::json).transpose()? })
+        };
+        let heard = |row: &Row| {
+            let seq = operations::seq_of(row)?;
+            Ok(sound(self.damage.heard_of("payload", seq, read(row)))?)
+        };
+        rows.iter().filter_map(|row| heard(row).transpose()).collect()
+    }
+
+    async fn ended(&self, operation: Seq) -> Result<Vec<Attempt>> {
+        let rows = self.ask(&ATTEMPTS, vec![Value::Int(operation.0)]).await?;
+        let read = |row: &Row| Ok(registry::attempt(&mut fields(row), operation)?);
+        self.damage.heard("attempt", operation.0, rows.iter().map(read).collect())
+    }
+
+    async fn leases(&self, tenant: &TenantId) -> Result<Vec<Held>> {
+        let client = self.client().await?;
+        let mut pipeline = Pipeline::new(&client);
+        let found = pipeline.call(HELD, vec![Value::Text(tenant.as_str().into())]);
+        let answers = pipeline.run().await?;
+        let lanes = answers.of(found).iter().filter_map(|row| row.try_get(2).ok());
+        self.lanes.meet(&client, &self.damage, lanes).await?;
+        let read = |row: &Row| {
+            let mut fields = fields(row);
+            Ok(Held {
+                worker: text::tag(fields.text()?)?,
+                id: row::id(&mut fields)?,
+                lane: self.lanes.get(fields.int()?)?,
+                token: LeaseToken(fields.int()?),
+                until: fields.time()?,
+            })
+        };
+        let sound = |row: &Row| sound(read(row)).transpose();
+        answers.of(found).iter().filter_map(sound).map(|read: std::result::Result<_, Damaged>| Ok(read?)).collect()
+    }
+
+    async fn small_tables(&self) -> Result<Registry> {
+        let client = self.client().await?;
+        let mut pipeline = Pipeline::new(&client);
+        let workers = pipeline.call(&WORKERS, Vec::new());
+        let credentials = pipeline.call(&CREDENTIALS, Vec::new());
+        let queues = pipeline.call(&QUEUES, Vec::new());
+        let answers = pipeline.run().await?;
+        let mut registry = Registry::default();
+        for row in answers.of(workers) {
+            let read = registry::worker(&mut fields(row));
+            registry.workers.extend(sound(self.damage.heard("worker", name(row), read))?);
+        }
+        for row in answers.of(queues) {
+            let read = registry::queue(&mut fields(row));
+            registry.queues.extend(sound(self.damage.heard("queue", name(row), read))?);
+        }
+        for row in answers.of(credentials) {
+            registry.credentials.push(registry::credential(&mut fields(row))?);
+        }
+        Ok(registry)
+    }
+}
+
+/// A row's second column, to tell which one is damaged.
+fn name(row: &Row) -> String {
+    row.try_get::<_, Option<String>>(1).ok().flatten().unwrap_or_default()
+}
+
+/// Where the payloads of an operation stand that are not at hand.
+fn slots(operation: &Operation) -> impl Iterator<Item = i64> + use<> {
+    let apart = |payload: Option<&Payload>| matches!(payload, Some(Payload::Stored { .. }));
+    let input = apart(operation.spec.input.as_ref()).then_some(operation.seq.0 * 2);
+    let result = apart(operation.result()).then_some(operation.seq.0 * 2 + 1);
+    input.into_iter().chain(result)
+}
+
+/// Puts payloads in their places; whether all are there.
+fn fill(operation: &mut Operation, json: &std::collections::HashMap<i64, Json>) -> bool {
+    for slot in slots(operation) {
+        let Some(kept) = json.get(&slot).cloned() else { return false };
+        if slot % 2 == 0 {
+            Arc::make_mut(&mut operation.spec).input = Some(Payload::Inline(kept));
+        } else if let State::Completed { result, .. } = &mut operation.state {
+            *result = Some(Payload::Inline(kept));
+        }
+    }
+    true
+}
+
+/// The error as callers know it.
+async fn told<T>(read: impl Future<Output = Result<T>>) -> std::result::Result<T, StoreError> {
+    read.await.map_err(|fault: Fault| fault.into())
+}
+
+#[async_trait]
+impl Reader for PostgresReader {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn clock(&self) -> ClockState {
+        self.clock.state()
+    }
+
+    async fn get(
+        &self,
+        tenant: &TenantId,
+        id: OperationId,
+    ) -> std::result::Result<Option<Operation>, StoreError> {
+        told(self.one(tenant, id)).await
+    }
+
+    async fn payloads(&self, operations: &[Seq]) -> std::result::Result<Vec<Payloads>, StoreError> {
+        told(self.claimed(operations)).await
+    }
+
+    async fn attempts(&self, operation: Seq) -> std::result::Result<Vec<Attempt>, StoreError> {
+        told(self.ended(operation)).await
+    }
+
+    async fn history(&self) -> std::result::Result<History, StoreError> {
+        told(history::ends(self)).await
+    }
+
+    async fn events(&self, of: &Whose, after: i64, limit: usize) -> std::result::Result<Events, StoreError> {
+        told(history::events(self, of, after, limit)).await
+    }
+
+    async fn list(&self, query: &Query) -> std::result::Result<Listing, StoreError> {
+        told(list::page(self, query)).await
+    }
+
+    async fn queues(
+        &self,
+        tenant: &TenantId,
+        only: Option<&QueueName>,
+    ) -> std::result::Result<Vec<QueueDepth>, StoreError> {
+        told(counts::queues(self, tenant, only)).await
+    }
+
+    async fn held(&self, tenant: &TenantId) -> std::result::Result<Vec<Held>, StoreError> {
+        told(self.leases(tenant)).await
+    }
+
+    async fn registry(&self, _: AllTenants) -> std::result::Result<Registry, StoreError> {
+        told(self.small_tables()).await
+    }
+}

@@ -1,0 +1,405 @@
+//! Writes a turn: each changed operation once, and what belongs to it, in one round trip that ends with the commit.
+//!
+//! Whatever is written is guarded by what was loaded: a statement that finds another number of rows ends the turn. A turn
+//! with events first takes its place in the order of all commits, and keeps it until it is durable: so cursors are in the
+//! order of commits, and two turns that bring the same key meet one after the other, not crosswise.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock};
+
+use tokio_postgres::Client;
+
+use super::Resident;
+use super::columns::{Value, Values, fields};
+use super::error::Result;
+use super::lanes::LaneId;
+use super::link::{Pipeline, Place};
+use super::load::{KNOWN_LANES, lane_values, seqs};
+use crate::limits;
+use crate::operation::{Lane, Payload, Seq, State};
+use crate::store::stored::row::{PLACE, SPEC_WRITTEN, STANDING, WAKE};
+use crate::store::stored::{Bind, Damaged, codes, event, lease, registry, row};
+use crate::store::turn::{Changes, count_deltas};
+
+/// The first of the numbers that stand for cursors until the turn has its place: see `longrun.placed` of the schema.
+pub(super) const UNPLACED: i64 = 1 << 62;
+
+const ADD_LANES: &str = "INSERT INTO longrun.lane (tenant, queue, operation_type) \
+     SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS l (t, q, o) ORDER BY t, q, o ON CONFLICT DO NOTHING";
+const ORDER: &str = "SELECT pg_advisory_xact_lock(7804106202)";
+const LAST_CURSOR: &str = "SELECT set_config('longrun.last_cursor', greatest( \
+     coalesce((SELECT max(cursor) FROM longrun.event), 0), \
+     coalesce((SELECT value FROM longrun.meta WHERE key = 'pruned_upto'), 0))::text, true)::bigint";
+
+/// A statement that gives one row for each that it changed, and how many those are to be.
+fn guarded(sql: &str, expected: &str) -> String {
+    format!("WITH changed AS ({sql} RETURNING 1) SELECT longrun.expect((SELECT count(*) FROM changed), {expected})")
+}
+
+/// `$1, $2, …` as arrays of a row's columns.
+fn unnest(columns: usize) -> String {
+    let holes: Vec<String> = (1..=columns).map(|number| format!("${number}")).collect();
+    format!("unnest({})", holes.join(", "))
+}
+
+fn insert(table: &str, columns: &[&str]) -> String {
+    let names = columns.join(", ");
+    let values: Vec<String> = columns.iter().map(|name| placed(&format!("v.{name}"))).collect();
+    format!(
+        "INSERT INTO longrun.{table} ({names}) SELECT {} FROM {} AS v ({names})",
+        values.join(", "),
+        unnest(columns.len())
+    )
+}
+
+/// Cursors are told relative to the turn's place.
+fn placed(column: &str) -> String {
+    if column == "v.cursor" || column == "v.previous" {
+        format!("longrun.placed({column})")
+    } else {
+        column.to_owned()
+    }
+}
+
+fn replacing(table: &str, columns: &[&str], key: &[&str]) -> String {
+    let rest: Vec<String> = columns
+        .iter()
+        .filter(|name| !key.contains(name))
+        .map(|name| format!("{name} = excluded.{name}"))
+        .collect();
+    format!("{} ON CONFLICT ({}) DO UPDATE SET {}", insert(table, columns), key.join(", "), rest.join(", "))
+}
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    insert("operation", &[&STANDING[..], &PLACE, &WAKE, &SPEC_WRITTEN].concat())
+});
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    let columns = [&STANDING[..], &PLACE, &WAKE].concat();
+    let set: Vec<String> =
+        columns.iter().map(|name| format!("{name} = {}", placed(&format!("v.{name}")))).collect();
+    let count = columns.len() + 2;
+    guarded(
+        &format!(
+            "UPDATE longrun.operation o SET {} FROM {} AS v ({}, seq, loaded) \
+             WHERE o.seq = v.seq AND o.version = v.loaded",
+            set.join(", "),
+            unnest(count),
+            columns.join(", ")
+        ),
+        &format!("${}", count + 1),
+    )
+});
+static DELETE: LazyLock<String> = LazyLock::new(|| {
+    guarded(
+        "DELETE FROM longrun.operation o USING unnest($1::bigint[], $2::bigint[]) AS v (seq, loaded) \
+         WHERE o.seq = v.seq AND o.version = v.loaded",
+        "$3",
+    )
+});
+const DELETE_PAYLOADS: &str =
+    "DELETE FROM longrun.payload WHERE slot IN (SELECT unnest($1::bigint[]) * 2 UNION ALL SELECT unnest($1::bigint[]) * 2 + 1)";
+const DELETE_CHECKPOINTS: &str = "DELETE FROM longrun.checkpoint WHERE seq = ANY ($1)";
+const DELETE_ATTEMPTS: &str = "DELETE FROM longrun.attempt WHERE seq = ANY ($1)";
+const FORGET_ATTEMPTS: &str = "DELETE FROM longrun.attempt a USING unnest($1::bigint[], $2::bigint[]) AS v (seq, upto) \
+     WHERE a.seq = v.seq AND a.token <= v.upto";
+
+static PAYLOAD: LazyLock<String> = LazyLock::new(|| insert("payload", &["slot", "json"]));
+static CHECKPOINT: LazyLock<String> =
+    LazyLock::new(|| replacing("checkpoint", &["seq", "json"], &["seq"]));
+static EVENT: LazyLock<String> = LazyLock::new(|| insert("event", &event::WRITTEN));
+static COUNTER: LazyLock<String> =
+    LazyLock::new(|| insert("counter", &["tenant", "queue", "status", "held", "external", "n"]));
+static ATTEMPT: LazyLock<String> = LazyLock::new(|| insert("attempt", &registry::ATTEMPT));
+static WORKER: LazyLock<String> = LazyLock::new(|| replacing("worker", &registry::WORKER, &["tenant", "id"]));
+static CREDENTIAL: LazyLock<String> =
+    LazyLock::new(|| replacing("credential", &registry::CREDENTIAL, &["id"]));
+static QUEUE: LazyLock<String> = LazyLock::new(|| replacing("queue", &registry::QUEUE, &["tenant", "name"]));
+const FORGET_WORKERS: &str = "DELETE FROM longrun.worker w USING unnest($1::text[], $2::text[]) AS v (tenant, id) \
+     WHERE w.tenant = v.tenant AND w.id = v.id";
+const FORGET_QUEUES: &str = "DELETE FROM longrun.queue q USING unnest($1::text[], $2::text[]) AS v (tenant, name) \
+     WHERE q.tenant = v.tenant AND q.name = v.name";
+static META: LazyLock<String> = LazyLock::new(|| {
+    "INSERT INTO longrun.meta (key, value) SELECT * FROM unnest($1::text[], $2::bigint[]) \
+     ON CONFLICT (key) DO UPDATE SET value = greatest(longrun.meta.value, excluded.value)"
+        .to_owned()
+});
+
+static ADD_LEASES: LazyLock<String> =
+    LazyLock::new(|| insert("lease", &[&["lane", "seq"], &lease::LEASE[..]].concat()));
+static MOVE_LEASES: LazyLock<String> = LazyLock::new(|| {
+    guarded(
+        "UPDATE longrun.lease le SET until = v.until, cap = v.cap, pending_until = v.pending_until, \
+         pending_percent = v.pending_percent, pending_detail = v.pending_detail \
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) \
+         AS v (until, cap, pending_until, pending_percent, pending_detail, seq, token) \
+         WHERE le.seq = v.seq AND le.token = v.token",
+        "$8",
+    )
+});
+static END_LEASES: LazyLock<String> = LazyLock::new(|| {
+    guarded(
+        "DELETE FROM longrun.lease le USING unnest($1::bigint[], $2::bigint[]) AS v (seq, token) \
+         WHERE le.seq = v.seq AND le.token = v.token",
+        "$3",
+    )
+});
+
+/// Lanes that this turn is the first to use, at this node.
+pub(super) type FreshLanes = HashMap<Arc<Lane>, LaneId>;
+
+/// Writes the lanes that this node has not met, and reads their numbers.
+pub(super) async fn add_lanes(client: &Client, resident: &Resident, changes: &Changes) -> Result<FreshLanes> {
+    // Whatever is new is told by an event.
+    let recorded = changes.events.iter().map(|recorded| &recorded.event.operation.spec.lane);
+    let fresh: HashSet<&Arc<Lane>> = recorded.filter(|lane| resident.lanes.id(lane).is_none()).collect();
+    let mut added = FreshLanes::new();
+    if fresh.is_empty() {
+        return Ok(added);
+    }
+    let named: Vec<&Lane> = fresh.iter().map(|lane| &***lane).collect();
+    let mut pipeline = Pipeline::new(client);
+    pipeline.call(ADD_LANES, lane_values(&named));
+    let found = pipeline.call(KNOWN_LANES, lane_values(&named));
+    for found in pipeline.run().await?.of(found) {
+        let mut fields = fields(found);
+        let id = fields.int()?;
+        added.insert(Arc::new(row::lane(&mut fields)?), id);
+    }
+    Ok(added)
+}
+
+/// Everything that a turn writes. The events are numbered from [`UNPLACED`] on.
+pub(super) struct Writing<'a> {
+    pub(super) resident: &'a Resident,
+    pub(super) fresh: &'a FreshLanes,
+    pub(super) changes: &'a Changes,
+    /// Numbers in `meta` that go along; they only grow.
+    pub(super) meta: Vec<(&'static str, i64)>,
+}
+
+impl<'a> Writing<'a> {
+    fn lane(&self, lane: &Lane) -> Result<LaneId> {
+        let known = self.resident.lanes.id(lane).or_else(|| self.fresh.get(lane).copied());
+        Ok(known.ok_or(Damaged("a lane was not written"))?)
+    }
+
+    /// Adds all of it to the pipeline; gives the place of the last cursor before those of the turn, if it has events.
+    pub(super) fn add(&self, pipeline: &mut Pipeline<'a>) -> Result<Option<Place>> {
+        let changes = self.changes;
+        // What was deleted goes first: its id and key are free again for the same turn's submits.
+        self.add_deleted(pipeline);
+        let last = (!changes.events.is_empty()).then(|| {
+            pipeline.call(ORDER, Vec::new());
+            pipeline.call(LAST_CURSOR, Vec::new())
+        });
+        self.add_operations(pipeline)?;
+        self.add_payloads(pipeline);
+        self.add_leases(pipeline)?;
+        self.add_counts(pipeline);
+        self.add_events(pipeline)?;
+        self.add_registry(pipeline);
+        Ok(last)
+    }
+
+    fn add_deleted(&self, pipeline: &mut Pipeline<'a>) {
+        let gone = self.changes.operations.iter().filter(|touched| touched.after.is_none());
+        let gone: Vec<(i64, i64)> =
+            gone.filter_map(|touched| touched.before.as_ref()).map(|before| (before.seq.0, before.version)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let numbers = || Value::ints(gone.iter().map(|(seq, _)| *seq));
+        let versions = Value::ints(gone.iter().map(|(_, version)| *version));
+        let count = Value::Int(i64::try_from(gone.len()).unwrap_or(i64::MAX));
+        pipeline.call(&DELETE, vec![numbers(), versions, count]);
+        pipeline.call(DELETE_PAYLOADS, vec![numbers()]);
+        pipeline.call(DELETE_CHECKPOINTS, vec![numbers()]);
+        pipeline.call(DELETE_ATTEMPTS, vec![numbers()]);
+    }
+
+    fn add_operations(&self, pipeline: &mut Pipeline<'a>) -> Result<()> {
+        let (mut old, mut new) = (Values::default(), Values::default());
+        for touched in self.changes.operations.iter().filter(|touched| touched.row_changed()) {
+            let Some(after) = &touched.after else { continue };
+            let values = if touched.before.is_some() { old.row() } else { new.row() };
+            row::bind_standing(values, after);
+            row::bind_place(values, row::place(after));
+            values.time(after.wake_at());
+            if let Some(before) = &touched.before {
+                values.put(after.seq.0);
+                values.put(before.version);
+            } else {
+                row::bind_spec(values, after, self.lane(&after.spec.lane)?);
+            }
+        }
+        call_guarded(pipeline, &UPDATE, old);
+        call(pipeline, &INSERT, new);
+        Ok(())
+    }
+
+    fn add_payloads(&self, pipeline: &mut Pipeline<'a>) {
+        let (mut payloads, mut checkpoints, mut over) = (Values::default(), Values::default(), Vec::new());
+        for touched in &self.changes.operations {
+            let Some(after) = &touched.after else { continue };
+            let apart = |payload: Option<&'a Payload>| {
+                payload.and_then(Payload::inline).filter(|json| row::stands_apart(json))
+            };
+            let mut put = |slot: i64, payload: Option<&'a Payload>| {
+                if let Some(json) = apart(payload) {
+                    let values = payloads.row();
+                    values.put(slot);
+                    values.blob(Some(json.get().as_bytes()));
+                }
+            };
+            if touched.row_changed() {
+                if touched.before.is_none() {
+                    put(after.seq.0 * 2, after.spec.input.as_ref());
+                }
+                if touched.before.as_ref().is_none_or(|before| before.result().is_none()) {
+                    put(after.seq.0 * 2 + 1, after.result());
+                }
+            }
+            if let State::Completed { .. } = after.state {
+                over.extend(touched.before.as_ref().map(|before| before.seq));
+            } else if let Some(checkpoint) = &after.checkpoint {
+                let values = checkpoints.row();
+                values.put(after.seq.0);
+                values.blob(Some(checkpoint.get().as_bytes()));
+            }
+        }
+        call(pipeline, &PAYLOAD, payloads);
+        call(pipeline, &CHECKPOINT, checkpoints);
+        if !over.is_empty() {
+            pipeline.call(DELETE_CHECKPOINTS, vec![seqs(&over)]);
+        }
+    }
+
+    fn add_leases(&self, pipeline: &mut Pipeline<'a>) -> Result<()> {
+        let (mut moved, mut ends, mut begins) = (Values::default(), Values::default(), Values::default());
+        for touched in &self.changes.operations {
+            let Some(seq) = touched.seq() else { continue };
+            match lease::fate(touched) {
+                lease::Fate::Same => {}
+                lease::Fate::Moved(lease) => {
+                    let values = moved.row();
+                    values.time(Some(lease.until));
+                    lease::bind_rest(values, lease);
+                    values.put(seq.0);
+                    values.put(lease.token.0);
+                }
+                lease::Fate::Changed { ended, begun } => {
+                    if let Some(ended) = ended {
+                        let values = ends.row();
+                        values.put(seq.0);
+                        values.put(ended.token.0);
+                    }
+                    if let (Some(begun), Some(after)) = (begun, &touched.after) {
+                        let values = begins.row();
+                        values.put(self.lane(&after.spec.lane)?);
+                        lease::bind(values, seq, begun);
+                    }
+                }
+            }
+        }
+        call_guarded(pipeline, &MOVE_LEASES, moved);
+        call_guarded(pipeline, &END_LEASES, ends);
+        call(pipeline, &ADD_LEASES, begins);
+        Ok(())
+    }
+
+    fn add_counts(&self, pipeline: &mut Pipeline<'a>) {
+        let mut counts = Values::default();
+        for (key, delta) in count_deltas(&self.changes.operations) {
+            let values = counts.row();
+            values.text(Some(key.tenant.as_str().to_owned().into()));
+            values.text(Some(key.queue.as_str().to_owned().into()));
+            values.put(codes::status(key.status));
+            values.put(key.held);
+            values.put(key.external);
+            values.put(delta);
+        }
+        call(pipeline, &COUNTER, counts);
+    }
+
+    fn add_events(&self, pipeline: &mut Pipeline<'a>) -> Result<()> {
+        let mut events = Values::default();
+        for (recorded, gone) in event::kept(self.changes) {
+            let lane = self.lane(&recorded.event.operation.spec.lane)?;
+            event::bind(events.row(), recorded, lane, gone);
+        }
+        call(pipeline, &EVENT, events);
+        Ok(())
+    }
+
+    fn add_registry(&self, pipeline: &mut Pipeline<'a>) {
+        let Changes { attempts, workers, workers_forgotten, credentials, queues, .. } = self.changes;
+        let gone = deleted(self.changes);
+        let (mut ended, mut forgotten) = (Values::default(), Values::default());
+        for attempt in attempts.iter().filter(|attempt| !gone.contains(&attempt.seq)) {
+            registry::bind_attempt(ended.row(), attempt);
+            let upto = attempt.token.0 - limits::ATTEMPTS_KEPT_MAX;
+            if upto > 0 {
+                let values = forgotten.row();
+                values.put(attempt.seq.0);
+                values.put(upto);
+            }
+        }
+        call(pipeline, &ATTEMPT, ended);
+        call(pipeline, FORGET_ATTEMPTS, forgotten);
+        let mut out = Values::default();
+        for (tenant, worker) in workers_forgotten {
+            let values = out.row();
+            values.put_text(tenant.as_str());
+            values.put_text(worker.as_str());
+        }
+        call(pipeline, FORGET_WORKERS, out);
+        let latest: HashMap<_, _> = workers.iter().map(|seen| ((&seen.tenant, &seen.worker), seen)).collect();
+        let mut seen = Values::default();
+        latest.values().for_each(|worker| registry::bind_worker(seen.row(), worker));
+        call(pipeline, &WORKER, seen);
+        let latest: HashMap<_, _> = credentials.iter().map(|credential| (&credential.id, credential)).collect();
+        let mut kept = Values::default();
+        latest.values().for_each(|credential| registry::bind_credential(kept.row(), credential));
+        call(pipeline, &CREDENTIAL, kept);
+        let latest: HashMap<_, _> = queues.iter().map(|queue| ((&queue.tenant, &queue.name), queue)).collect();
+        let (mut set, mut out) = (Values::default(), Values::default());
+        for queue in latest.values() {
+            if queue.controls.is_none() {
+                let values = out.row();
+                values.put_text(queue.tenant.as_str());
+                values.put_text(queue.name.as_str());
+            } else {
+                registry::bind_queue(set.row(), queue);
+            }
+        }
+        call(pipeline, &QUEUE, set);
+        call(pipeline, FORGET_QUEUES, out);
+        if !self.meta.is_empty() {
+            let keys = Value::texts(self.meta.iter().map(|(key, _)| *key));
+            pipeline.call(&META, vec![keys, Value::ints(self.meta.iter().map(|(_, value)| *value))]);
+        }
+    }
+}
+
+/// The operations that are gone with this turn. One that also came with it is known by its events alone.
+fn deleted(changes: &Changes) -> HashSet<Seq> {
+    let gone = changes.events.iter().filter(|recorded| changes.operations[recorded.touched].after.is_none());
+    gone.map(|recorded| recorded.event.operation.seq).collect()
+}
+
+/// Adds a statement, if there are rows for it.
+fn call<'a>(pipeline: &mut Pipeline<'a>, sql: &'a str, values: Values<'a>) {
+    if !values.is_empty() {
+        pipeline.call(sql, values.columns());
+    }
+}
+
+/// The same with how many rows there are, as the last parameter.
+fn call_guarded<'a>(pipeline: &mut Pipeline<'a>, sql: &'a str, values: Values<'a>) {
+    if !values.is_empty() {
+        let count = Value::Int(values.len());
+        let mut values = values.columns();
+        values.push(count);
+        pipeline.call(sql, values);
+    }
+}
