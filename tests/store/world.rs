@@ -10,11 +10,12 @@ use longrun::operation::{
 use longrun::store::clock::{Manual, TimeSource};
 use longrun::store::memory::MemoryDisk;
 use longrun::store::query::{Listing, Page, Query};
-use longrun::store::sqlite;
 use longrun::store::turn::{Changes, Prune, Touches};
 use longrun::store::{
     AllTenants, Held, History, Payloads, QueueDepth, Reader, Registry, Store, StoreError, Whose,
 };
+use longrun::store::{postgres, sqlite};
+use longrun_postgres::Database;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -24,7 +25,10 @@ use super::turn::Turn;
 /// What stays over a restart.
 enum Disk {
     Memory(MemoryDisk),
+    /// Opened as one node of several.
+    SharedMemory(MemoryDisk),
     Sqlite(TempDir),
+    Postgres(Database),
 }
 
 type Halves = (Box<dyn Store>, Arc<dyn Reader>);
@@ -36,10 +40,20 @@ impl Disk {
                 let (store, reader) = disk.open(time);
                 (Box::new(store), reader)
             }
+            Self::SharedMemory(disk) => {
+                let (store, reader) = disk.join(time);
+                (Box::new(store), reader)
+            }
             Self::Sqlite(directory) => {
                 let directory = directory.path().to_owned();
                 let options = sqlite::Options { directory, min_free_bytes: 0, time };
                 let (store, reader) = sqlite::open(options).expect("the store opens");
+                (Box::new(store), reader)
+            }
+            Self::Postgres(database) => {
+                let url = database.url();
+                let options = postgres::Options { url, notify: false, connections: 2, time: Some(time) };
+                let (store, reader) = postgres::open(&options).expect("the store opens");
                 (Box::new(store), reader)
             }
         }
@@ -60,14 +74,22 @@ impl World {
         Self::on(Disk::Memory(MemoryDisk::default()))
     }
 
+    pub(crate) fn shared_memory() -> Self {
+        Self::on(Disk::SharedMemory(MemoryDisk::default()))
+    }
+
     pub(crate) fn sqlite() -> Self {
         Self::on(Disk::Sqlite(TempDir::new().expect("a directory can be made")))
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self::on(Disk::Postgres(Database::create()))
     }
 
     fn on(disk: Disk) -> Self {
         let clock = Arc::new(Manual::at(start()));
         let halves = Some(disk.open(clock.clone()));
-        let runtime = Builder::new_current_thread().build().expect("a runtime can be made");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
         Self { disk, clock, runtime, halves }
     }
 

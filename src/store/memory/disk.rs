@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::claim::Taking;
 use super::record::{Record, without_payloads};
@@ -14,6 +15,9 @@ use crate::store::queue::startable;
 use crate::store::turn::{
     Changes, CountKey, Prune, Recorded, Touched, Touches, WorkerSeen, WorkingSet, count_deltas,
 };
+
+/// A look that leaves no event is marked when the last mark is older than this.
+const LOOKED_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything that a restart finds again.
 #[derive(Debug, Default)]
@@ -32,6 +36,8 @@ pub(super) struct Kept {
     lanes: BTreeSet<Arc<Lane>>,
     /// The latest time that this store has shown.
     pub(super) mark: Option<Timestamp>,
+    /// When a node looked last, or committed an event.
+    looked: Option<Timestamp>,
     /// The last number given, of operations that are gone too.
     last_seq: i64,
     pub(super) last_cursor: i64,
@@ -54,6 +60,23 @@ impl Kept {
                 lease.until = lease.until.min(now.plus_seconds(lease.seconds));
                 lease.until = if lease.own { now } else { rested(lease, now) };
             });
+        }
+    }
+
+    /// A node starts, perhaps beside others. Where none has looked for so long that live workers could not be heard, leases
+    /// rest.
+    pub(super) fn join(&mut self, now: Timestamp) {
+        self.undo();
+        if self.looked.is_none_or(|looked| now.since(looked) > limits::TICK_LATE) {
+            self.rest(now);
+        }
+        self.looked = Some(now);
+    }
+
+    /// A node looks for what is due, and leaves a mark of it.
+    pub(super) fn look(&mut self, now: Timestamp) {
+        if self.looked.is_none_or(|looked| now.since(looked) >= LOOKED_EVERY) {
+            self.looked = Some(now);
         }
     }
 
@@ -216,6 +239,11 @@ impl Kept {
 impl Kept {
     pub(super) fn save(&mut self, changes: &mut Changes, now: Timestamp) {
         self.mark = self.mark.max(Some(now));
+        if changes.events.is_empty() {
+            self.look(now)
+        } else {
+            self.looked = Some(now)
+        }
         changes.number(self.last_cursor + 1);
         for (key, delta) in count_deltas(&changes.operations) {
             *self.counts.entry(key).or_insert(0) += delta;

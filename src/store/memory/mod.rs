@@ -39,6 +39,16 @@ impl MemoryDisk {
         (MemoryStore { disk: self.clone(), clock }, reader)
     }
 
+    /// Opens the store as one node of several: what others hold goes on, unless none of them was there for a while.
+    pub fn join(&self, time: Arc<dyn TimeSource>) -> (MemoryStore, Arc<MemoryReader>) {
+        let mut kept = self.kept();
+        let clock = Arc::new(Clock::new(time, kept.mark));
+        kept.join(clock.now());
+        drop(kept);
+        let reader = Arc::new(MemoryReader { disk: self.clone(), clock: clock.clone() });
+        (MemoryStore { disk: self.clone(), clock }, reader)
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,7 +78,9 @@ impl Store for MemoryStore {
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.disk.kept().next_due())
+        let mut kept = self.disk.kept();
+        kept.look(self.clock.now());
+        Ok(kept.next_due())
     }
 
     fn has_room(&mut self) -> bool {

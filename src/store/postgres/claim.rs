@@ -21,7 +21,8 @@ use crate::store::queue::{ByQueue, startable};
 use crate::store::turn::{Touches, Want};
 
 /// The first ones that are ready in each lane asked for: of queues without controls ...
-static FREE: LazyLock<String> = LazyLock::new(|| heads("NOT", "ORDER BY o.urgency, o.ready_at, o.seq LIMIT $4"));
+static FREE: LazyLock<String> =
+    LazyLock::new(|| heads("NOT", "ORDER BY o.urgency, o.ready_at, o.seq LIMIT $4"));
 /// ... and of those with controls, or that get some in this turn.
 static CONTROLLED: LazyLock<String> = LazyLock::new(|| heads("", ""));
 
@@ -214,7 +215,9 @@ impl<'a> Loading<'a> {
                 continue;
             }
             let is_expired = operation.is_expired(self.set.now);
-            if is_expired && (self.expired.contains(&rank.seq) || self.expired.len() < limits::TURN_EXPIRED_MAX) {
+            if is_expired
+                && (self.expired.contains(&rank.seq) || self.expired.len() < limits::TURN_EXPIRED_MAX)
+            {
                 if !self.expired.contains(&rank.seq) {
                     self.expired.push(rank.seq);
                 }
@@ -223,7 +226,7 @@ impl<'a> Loading<'a> {
             }
             found.push(*rank);
         }
-        (found, full == 0 && (group.controlled || free < want.limit))
+        (found, want.limit > 0 && full == 0 && (group.controlled || free < want.limit))
     }
 
     /// Reads twice as far.

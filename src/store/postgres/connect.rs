@@ -89,7 +89,11 @@ impl Connector {
         let hosts: Vec<String> = hosts.collect();
         let ports: Vec<String> = self.config.get_ports().iter().map(ToString::to_string).collect();
         let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
-        format!("{database} at {}:{}", hosts.join(","), if ports.is_empty() { "5432".to_owned() } else { ports.join(",") })
+        format!(
+            "{database} at {}:{}",
+            hosts.join(","),
+            if ports.is_empty() { "5432".to_owned() } else { ports.join(",") }
+        )
     }
 }
 
@@ -129,4 +133,3 @@ impl Parts {
         Ok(Self { url: format!("{place}?{rest}"), verify, roots })
     }
 }
-

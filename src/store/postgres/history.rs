@@ -166,18 +166,15 @@ fn one(
         return Ok(None);
     }
     let mut event = event::rest(&mut fields, head, cursor, seq, spec)?;
-    if let (EventKind::Completed, State::Completed { result, .. }) = (event.kind, &mut event.operation.state) {
+    if let (EventKind::Completed, State::Completed { result, .. }) = (event.kind, &mut event.operation.state)
+    {
         *result = results.get(&seq).cloned().map(Payload::Inline);
     }
     Ok(Some(event))
 }
 
 /// The results of those that completed.
-async fn results(
-    reader: &PostgresReader,
-    client: &Client,
-    rows: &[Row],
-) -> Result<HashMap<Seq, Json>> {
+async fn results(reader: &PostgresReader, client: &Client, rows: &[Row]) -> Result<HashMap<Seq, Json>> {
     let mut completed = Vec::new();
     for row in rows {
         let (seq, kind) = (fields_after(row, 2).int()?, fields_after(row, 5).int()?);

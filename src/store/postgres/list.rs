@@ -48,14 +48,11 @@ fn gathered(of: Few) -> String {
     let ready = "longrun.lane l CROSS JOIN LATERAL (SELECT * FROM longrun.operation \
          WHERE lane = l.id AND status = 0 AND hold = 0) o WHERE l.tenant = $1";
     let leased = "longrun.lease le JOIN longrun.operation o USING (seq) WHERE o.tenant = $1";
-    let aside = "longrun.operation o WHERE o.tenant = $1 AND o.status < 2 AND (o.hold <> 0 OR o.external <> 0)";
+    let aside =
+        "longrun.operation o WHERE o.tenant = $1 AND o.status < 2 AND (o.hold <> 0 OR o.external <> 0)";
     let failed = "longrun.operation o WHERE o.tenant = $1 AND o.status = 3";
-    let parts = [
-        (of.waiting, ready),
-        (of.running, leased),
-        (of.waiting || of.running, aside),
-        (of.failed, failed),
-    ];
+    let parts =
+        [(of.waiting, ready), (of.running, leased), (of.waiting || of.running, aside), (of.failed, failed)];
     let asked = parts.into_iter().filter(|(asked, _)| *asked);
     asked.map(|(_, part)| format!("SELECT {COLUMNS} FROM {part}")).collect::<Vec<_>>().join(" UNION ALL ")
 }

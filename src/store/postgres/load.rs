@@ -45,7 +45,8 @@ const NAMED: &str = "JOIN unnest($1::text[], $2::bytea[]) AS named (tenant, id) 
 static LOCK_NAMED: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT o.seq FROM longrun.operation o {NAMED} ORDER BY o.seq FOR NO KEY UPDATE OF o")
 });
-static BY_ID: LazyLock<String> = LazyLock::new(|| format!("SELECT {}, named.tenant, named.id FROM {FROM} {NAMED}", *COLUMNS));
+static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {}, named.tenant, named.id FROM {FROM} {NAMED}", *COLUMNS));
 static BY_KEY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {}, named.tenant, named.key FROM {FROM} \
@@ -158,12 +159,18 @@ impl<'a> Loading<'a> {
     fn ask(&self, pipeline: &mut Pipeline<'a>, wants: &Wants<'a>) -> Asked {
         let Touches { ids, keys, claims, lanes, .. } = self.touches;
         let named = (!ids.is_empty()).then(|| {
-            let named = || vec![tenants(ids), Value::Blobs(ids.iter().map(|(_, id)| Some(&id.0.as_bytes()[..])).collect())];
+            let named = || {
+                vec![
+                    tenants(ids),
+                    Value::Blobs(ids.iter().map(|(_, id)| Some(&id.0.as_bytes()[..])).collect()),
+                ]
+            };
             pipeline.call(&LOCK_NAMED, named());
             pipeline.call(&BY_ID, named())
         });
-        let keyed = (!keys.is_empty())
-            .then(|| pipeline.call(&BY_KEY, vec![tenants(keys), Value::texts(keys.iter().map(|(_, key)| &**key))]));
+        let keyed = (!keys.is_empty()).then(|| {
+            pipeline.call(&BY_KEY, vec![tenants(keys), Value::texts(keys.iter().map(|(_, key)| &**key))])
+        });
         let claimed = (!claims.is_empty()).then(|| {
             let values = vec![
                 Value::texts(claims.iter().map(|(tenant, ..)| tenant.as_str())),
@@ -177,12 +184,17 @@ impl<'a> Loading<'a> {
             lanes.iter().map(|lane| &**lane).filter(|lane| self.resident.lanes.id(lane).is_none()).collect();
         let lanes = (!unknown.is_empty()).then(|| {
             let named = pipeline.call(KNOWN_LANES, lane_values(&unknown));
-            let of = pipeline.call(LANES_OF, vec![Value::texts(unknown.iter().map(|lane| lane.tenant.as_str()))]);
+            let of =
+                pipeline.call(LANES_OF, vec![Value::texts(unknown.iter().map(|lane| lane.tenant.as_str()))]);
             (named, of)
         });
         let queues = queues::ask(pipeline, self.touches, &self.set.due);
         let heads = self.ask_heads(pipeline, wants);
-        let stale = self.touches.prune.as_ref().map(|step| prune::ask(pipeline, step, [self.resident.aside(), self.resident.aside()]));
+        let stale = self
+            .touches
+            .prune
+            .as_ref()
+            .map(|step| prune::ask(pipeline, step, [self.resident.aside(), self.resident.aside()]));
         let short = self.resident.numbers.left() < as_int(self.touches.lanes.len().max(1));
         let block = short.then(|| {
             pipeline.call(LOCK_BLOCKS, Vec::new());
@@ -232,7 +244,9 @@ impl<'a> Loading<'a> {
         for row in rows(asked.claimed) {
             let seq = self.keep(row)?;
             let operation = self.set.operations.get(&seq);
-            if let Some((operation, lease)) = operation.and_then(|operation| Some((operation, operation.lease()?))) {
+            if let Some((operation, lease)) =
+                operation.and_then(|operation| Some((operation, operation.lease()?)))
+            {
                 let claim = (operation.tenant().clone(), lease.worker.clone(), lease.claim.clone());
                 self.set.by_claim.entry(claim).or_default().push(seq);
             }

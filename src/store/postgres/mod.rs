@@ -59,7 +59,8 @@ use save::{UNPLACED, Writing};
 
 /// Numbers of operations in a block: as many as the sequence of the schema goes on by.
 const BLOCK: i64 = 4096;
-/// A turn that acts on what time has done leaves the clock's mark when it is older than this.
+/// The clock's mark is left by a look for what is due, or a commit, when it is older than this: it tells a node that starts
+/// whether the others were there all the time.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// How often the database is kept in order.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
@@ -69,6 +70,10 @@ const DOUBT: Duration = Duration::from_secs(5);
 const NEXT_DUE: &str = "SELECT LEAST((SELECT min(wake_at) FROM longrun.operation WHERE wake_at IS NOT NULL \
          AND seq <> ALL ($1)), \
      (SELECT min(LEAST(until, pending_until)) FROM longrun.lease WHERE seq <> ALL ($1)))";
+/// Need not outlive a crash: it would only seem longer ago.
+const MARKING: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+const MARK: &str = "INSERT INTO longrun.meta (key, value) VALUES ('clock_mark', $1) \
+     ON CONFLICT (key) DO UPDATE SET value = greatest(longrun.meta.value, excluded.value)";
 const GIVE_BACK: &str = "SELECT setval('longrun.operation_seq', $1, false) FROM longrun.operation_seq \
      WHERE last_value = $2 AND is_called";
 const FATE: &str = "SELECT pg_xact_status($1::text::xid8)";
@@ -198,7 +203,8 @@ impl PostgresStore {
         let resident = &self.resident;
         let mut meta = Vec::new();
         let now = resident.clock.now();
-        if now.since(self.mark) >= MARK_EVERY {
+        let marks = now.since(self.mark) >= MARK_EVERY;
+        if marks {
             meta.push(("clock_mark", now.ticks()));
         }
         meta.extend(changes.events_pruned.map(|upto| ("pruned_upto", upto)));
@@ -208,7 +214,8 @@ impl PostgresStore {
             let last = Writing { resident, fresh: &fresh, changes, meta }.add(&mut pipeline)?;
             pipeline.plain("COMMIT");
             let answers = pipeline.run().await?;
-            let last = last.and_then(|place| answers.of(place).first()).map(|row| fields(row).int()).transpose()?;
+            let last =
+                last.and_then(|place| answers.of(place).first()).map(|row| fields(row).int()).transpose()?;
             Ok::<_, Fault>((last, fresh))
         };
         let (last, fresh) = self.runtime.block_on(writing)?;
@@ -216,7 +223,9 @@ impl PostgresStore {
             self.resident.lanes.keep(id, lane);
         }
         self.turn = None;
-        self.mark = self.mark.max(now);
+        if marks {
+            self.mark = now;
+        }
         Ok(last)
     }
 
@@ -329,13 +338,24 @@ impl Store for PostgresStore {
         self.roll_back();
         self.keep();
         let Some(client) = &self.client else { return Err(StoreError::Busy("no connection".to_owned())) };
+        let now = self.resident.clock.now();
+        let marks = now.since(self.mark) >= MARK_EVERY;
         let asked = async {
             let mut pipeline = Pipeline::new(client);
+            if marks {
+                pipeline.plain(MARKING);
+                pipeline.call(MARK, vec![Value::Int(now.ticks())]);
+                pipeline.plain("COMMIT");
+            }
             let due = pipeline.call(NEXT_DUE, vec![self.resident.aside()]);
             let answers = pipeline.run().await?;
             Ok(answers.of(due).first().map(|row| fields(row).maybe_time()).transpose()?.flatten())
         };
-        self.runtime.block_on(asked).map_err(|fault| self.failed(fault))
+        let due = self.runtime.block_on(asked).map_err(|fault| self.failed(fault))?;
+        if marks {
+            self.mark = now;
+        }
+        Ok(due)
     }
 
     fn has_room(&mut self) -> bool {

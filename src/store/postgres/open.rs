@@ -29,8 +29,8 @@ const CHECKS: &str = "SELECT current_setting('server_version_num')::bigint, curr
 const META: &str = "SELECT key, value FROM longrun.meta";
 const ADD_META: &str = "INSERT INTO longrun.meta (key, value) SELECT * FROM unnest($1::text[], $2::bigint[]) \
      ON CONFLICT (key) DO NOTHING";
-const MARK: &str = "INSERT INTO longrun.meta (key, value) VALUES ('clock_mark', $1) \
-     ON CONFLICT (key) DO UPDATE SET value = greatest(longrun.meta.value, excluded.value)";
+/// The last commit with an event leaves a mark of the clock, too.
+const LAST_EVENT: &str = "SELECT at FROM longrun.event ORDER BY cursor DESC LIMIT 1";
 const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 10000000)::bigint";
 
 /// How a store is opened.
@@ -100,7 +100,8 @@ async fn prepare(
     connector: &Connector,
     options: &Options,
 ) -> std::result::Result<(Client, Found), OpenError> {
-    let unreachable = |fault: Fault| OpenError::Unreachable { database: connector.name(), what: fault.to_string() };
+    let unreachable =
+        |fault: Fault| OpenError::Unreachable { database: connector.name(), what: fault.to_string() };
     let refused = |fault: Fault| OpenError::Refused(fault.to_string());
     let mut client = connector.connect().await.map_err(unreachable)?;
     check(&client).await?;
@@ -147,8 +148,9 @@ async fn resume(client: &Client, options: &Options) -> Result<Found> {
     let mut pipeline = Pipeline::new(client);
     pipeline.call(ADD_META, vec![Value::texts(["epoch"]), Value::ints([epoch])]);
     let (meta, now) = (pipeline.call(META, Vec::new()), pipeline.call(NOW, Vec::new()));
+    let last_event = pipeline.call(LAST_EVENT, Vec::new());
     let answers = pipeline.run().await?;
-    let (mut epoch, mut mark) = (0, None);
+    let (mut epoch, mut mark): (u32, Option<Timestamp>) = (0, None);
     for row in answers.of(meta) {
         let mut fields = fields(row);
         match (fields.text()?, fields.int()?) {
@@ -157,6 +159,8 @@ async fn resume(client: &Client, options: &Options) -> Result<Found> {
             _ => {}
         }
     }
+    let last_event = answers.of(last_event).first().map(|row| fields(row).time()).transpose()?;
+    let mark = mark.max(last_event);
     let now = answers.of(now).first().map(|row| fields(row).time()).transpose()?.unwrap_or(Timestamp::MIN);
     let (source, told): (Arc<dyn TimeSource>, _) = match &options.time {
         Some(time) => (time.clone(), None),
@@ -172,7 +176,7 @@ async fn resume(client: &Client, options: &Options) -> Result<Found> {
         let most = i64::from(limits::LEASE_REST_SECONDS_MAX);
         pipeline.call(load::REST, vec![Value::Int(now.ticks()), Value::Int(most)]);
     }
-    pipeline.call(MARK, vec![Value::Int(now.ticks())]);
+    pipeline.call(super::MARK, vec![Value::Int(now.ticks())]);
     pipeline.run().await?;
     Ok(Found { clock, told, epoch, mark: now })
 }

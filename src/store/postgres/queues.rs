@@ -42,9 +42,12 @@ static READ: LazyLock<String> = LazyLock::new(|| {
 });
 /// Those whose controls change, whether they have any or not.
 static CHANGING: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT q.tenant, q.name, {RUNNING}, {WAITING} FROM unnest($1::text[], $2::text[]) AS q (tenant, name)")
+    format!(
+        "SELECT q.tenant, q.name, {RUNNING}, {WAITING} FROM unnest($1::text[], $2::text[]) AS q (tenant, name)"
+    )
 });
-const CONTROLLED_OF: &str = "SELECT tenant, count(*) FROM longrun.queue WHERE tenant = ANY ($1) GROUP BY tenant";
+const CONTROLLED_OF: &str =
+    "SELECT tenant, count(*) FROM longrun.queue WHERE tenant = ANY ($1) GROUP BY tenant";
 
 /// The statements about queues.
 pub(super) struct Asked {
@@ -100,10 +103,8 @@ impl Loading<'_> {
     /// Keeps how the queues stand. What waits is told where something may come to wait.
     pub(super) fn take_queues(&mut self, answers: &Answers, asked: &Asked) -> Result<()> {
         let loaded = self.set.operations.values().map(|operation| &operation.spec.lane);
-        let entered: HashSet<(TenantId, QueueName)> = loaded
-            .chain(&self.touches.lanes)
-            .map(|lane| (lane.tenant.clone(), lane.queue.clone()))
-            .collect();
+        let entered: HashSet<(TenantId, QueueName)> =
+            loaded.chain(&self.touches.lanes).map(|lane| (lane.tenant.clone(), lane.queue.clone())).collect();
         for row in asked.concerned.map_or(&[][..], |place| answers.of(place)) {
             let mut fields = fields(row);
             let queue = registry::queue(&mut fields)?;

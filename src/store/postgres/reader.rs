@@ -37,9 +37,9 @@ static BY_SEQ: LazyLock<String> =
 static BARE_BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM {FROM} WHERE o.seq = ANY ($1)", *BARE_COLUMNS));
 const PAYLOADS: &str = "SELECT slot, json FROM longrun.payload WHERE slot = ANY ($1)";
-const CLAIMED: &str = "SELECT v.seq, o.input_bytes, p.json, c.json FROM unnest($1::bigint[]) AS v (seq) \
+const CLAIMED: &str = "SELECT v.seq, o.input_bytes, p.json, c.json FROM unnest($1::bigint[]) WITH ORDINALITY AS v (seq, place) \
      LEFT JOIN longrun.operation o USING (seq) LEFT JOIN longrun.payload p ON p.slot = v.seq * 2 \
-     LEFT JOIN longrun.checkpoint c USING (seq)";
+     LEFT JOIN longrun.checkpoint c USING (seq) ORDER BY v.place";
 static ATTEMPTS: LazyLock<String> = LazyLock::new(|| {
     let columns = registry::ATTEMPT[1..].join(", ");
     format!("SELECT {columns} FROM longrun.attempt WHERE seq = $1 ORDER BY token")
@@ -102,7 +102,12 @@ impl PostgresReader {
     }
 
     /// The operations of these numbers that are there and can be read.
-    pub(super) async fn numbered(&self, client: &Client, of: &[Seq], payloads: bool) -> Result<Vec<Operation>> {
+    pub(super) async fn numbered(
+        &self,
+        client: &Client,
+        of: &[Seq],
+        payloads: bool,
+    ) -> Result<Vec<Operation>> {
         let mut pipeline = Pipeline::new(client);
         let found = pipeline.call(if payloads { &BY_SEQ } else { &BARE_BY_SEQ }, vec![seqs(of)]);
         let answers = pipeline.run().await?;
@@ -198,7 +203,12 @@ impl PostgresReader {
             })
         };
         let sound = |row: &Row| sound(read(row)).transpose();
-        answers.of(found).iter().filter_map(sound).map(|read: std::result::Result<_, Damaged>| Ok(read?)).collect()
+        answers
+            .of(found)
+            .iter()
+            .filter_map(sound)
+            .map(|read: std::result::Result<_, Damaged>| Ok(read?))
+            .collect()
     }
 
     async fn small_tables(&self) -> Result<Registry> {

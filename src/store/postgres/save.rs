@@ -33,7 +33,9 @@ const LAST_CURSOR: &str = "SELECT set_config('longrun.last_cursor', greatest( \
 
 /// A statement that gives one row for each that it changed, and how many those are to be.
 fn guarded(sql: &str, expected: &str) -> String {
-    format!("WITH changed AS ({sql} RETURNING 1) SELECT longrun.expect((SELECT count(*) FROM changed), {expected})")
+    format!(
+        "WITH changed AS ({sql} RETURNING 1) SELECT longrun.expect((SELECT count(*) FROM changed), {expected})"
+    )
 }
 
 /// `$1, $2, …` as arrays of a row's columns.
@@ -70,9 +72,8 @@ fn replacing(table: &str, columns: &[&str], key: &[&str]) -> String {
     format!("{} ON CONFLICT ({}) DO UPDATE SET {}", insert(table, columns), key.join(", "), rest.join(", "))
 }
 
-static INSERT: LazyLock<String> = LazyLock::new(|| {
-    insert("operation", &[&STANDING[..], &PLACE, &WAKE, &SPEC_WRITTEN].concat())
-});
+static INSERT: LazyLock<String> =
+    LazyLock::new(|| insert("operation", &[&STANDING[..], &PLACE, &WAKE, &SPEC_WRITTEN].concat()));
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     let columns = [&STANDING[..], &PLACE, &WAKE].concat();
     let set: Vec<String> =
@@ -96,16 +97,14 @@ static DELETE: LazyLock<String> = LazyLock::new(|| {
         "$3",
     )
 });
-const DELETE_PAYLOADS: &str =
-    "DELETE FROM longrun.payload WHERE slot IN (SELECT unnest($1::bigint[]) * 2 UNION ALL SELECT unnest($1::bigint[]) * 2 + 1)";
+const DELETE_PAYLOADS: &str = "DELETE FROM longrun.payload WHERE slot IN (SELECT unnest($1::bigint[]) * 2 UNION ALL SELECT unnest($1::bigint[]) * 2 + 1)";
 const DELETE_CHECKPOINTS: &str = "DELETE FROM longrun.checkpoint WHERE seq = ANY ($1)";
 const DELETE_ATTEMPTS: &str = "DELETE FROM longrun.attempt WHERE seq = ANY ($1)";
 const FORGET_ATTEMPTS: &str = "DELETE FROM longrun.attempt a USING unnest($1::bigint[], $2::bigint[]) AS v (seq, upto) \
      WHERE a.seq = v.seq AND a.token <= v.upto";
 
 static PAYLOAD: LazyLock<String> = LazyLock::new(|| insert("payload", &["slot", "json"]));
-static CHECKPOINT: LazyLock<String> =
-    LazyLock::new(|| replacing("checkpoint", &["seq", "json"], &["seq"]));
+static CHECKPOINT: LazyLock<String> = LazyLock::new(|| replacing("checkpoint", &["seq", "json"], &["seq"]));
 static EVENT: LazyLock<String> = LazyLock::new(|| insert("event", &event::WRITTEN));
 static COUNTER: LazyLock<String> =
     LazyLock::new(|| insert("counter", &["tenant", "queue", "status", "held", "external", "n"]));
@@ -203,8 +202,10 @@ impl<'a> Writing<'a> {
 
     fn add_deleted(&self, pipeline: &mut Pipeline<'a>) {
         let gone = self.changes.operations.iter().filter(|touched| touched.after.is_none());
-        let gone: Vec<(i64, i64)> =
-            gone.filter_map(|touched| touched.before.as_ref()).map(|before| (before.seq.0, before.version)).collect();
+        let gone: Vec<(i64, i64)> = gone
+            .filter_map(|touched| touched.before.as_ref())
+            .map(|before| (before.seq.0, before.version))
+            .collect();
         if gone.is_empty() {
             return;
         }
@@ -357,11 +358,13 @@ impl<'a> Writing<'a> {
         let mut seen = Values::default();
         latest.values().for_each(|worker| registry::bind_worker(seen.row(), worker));
         call(pipeline, &WORKER, seen);
-        let latest: HashMap<_, _> = credentials.iter().map(|credential| (&credential.id, credential)).collect();
+        let latest: HashMap<_, _> =
+            credentials.iter().map(|credential| (&credential.id, credential)).collect();
         let mut kept = Values::default();
         latest.values().for_each(|credential| registry::bind_credential(kept.row(), credential));
         call(pipeline, &CREDENTIAL, kept);
-        let latest: HashMap<_, _> = queues.iter().map(|queue| ((&queue.tenant, &queue.name), queue)).collect();
+        let latest: HashMap<_, _> =
+            queues.iter().map(|queue| ((&queue.tenant, &queue.name), queue)).collect();
         let (mut set, mut out) = (Values::default(), Values::default());
         for queue in latest.values() {
             if queue.controls.is_none() {

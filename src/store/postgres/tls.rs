@@ -38,7 +38,8 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     match file {
         Some(file) => {
-            let unreadable = |error: &dyn std::fmt::Display| format!("sslrootcert {}: {error}", file.display());
+            let unreadable =
+                |error: &dyn std::fmt::Display| format!("sslrootcert {}: {error}", file.display());
             for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {
                 let certificate = certificate.map_err(|error| unreadable(&error))?;
                 roots.add(certificate).map_err(|error| unreadable(&error))?;
@@ -48,7 +49,11 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    if roots.is_empty() { Err("there are no certificates to verify the database by".to_owned()) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err("there are no certificates to verify the database by".to_owned())
+    } else {
+        Ok(roots)
+    }
 }
 
 /// Takes any certificate whose key was used.

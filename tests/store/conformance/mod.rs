@@ -6,8 +6,35 @@ macro_rules! every_store {
         mod memory {
             $(#[test] fn $promise() { super::$promise(&mut crate::store::world::World::memory()); })*
         }
+        mod postgres {
+            $(#[test] fn $promise() { super::$promise(&mut crate::store::world::World::postgres()); })*
+        }
         mod sqlite {
             $(#[test] fn $promise() { super::$promise(&mut crate::store::world::World::sqlite()); })*
+        }
+    };
+}
+
+/// The same for those that have one server, whose start is the end of an outage.
+macro_rules! every_embedded_store {
+    ($($promise:ident)*) => {
+        mod embedded_memory {
+            $(#[test] fn $promise() { super::$promise(&mut crate::store::world::World::memory()); })*
+        }
+        mod embedded_sqlite {
+            $(#[test] fn $promise() { super::$promise(&mut crate::store::world::World::sqlite()); })*
+        }
+    };
+}
+
+/// The same for those that several nodes share.
+macro_rules! every_shared_store {
+    ($($promise:ident)*) => {
+        mod shared_memory {
+            $(#[test] fn $promise() { super::$promise(&mut crate::store::world::World::shared_memory()); })*
+        }
+        mod shared_postgres {
+            $(#[test] fn $promise() { super::$promise(&mut crate::store::world::World::postgres()); })*
         }
     };
 }

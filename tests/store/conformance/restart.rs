@@ -12,11 +12,18 @@ use crate::store::world::World;
 every_store! {
     what_was_committed_is_there_after_a_restart
     a_turn_that_was_open_is_gone_after_a_restart
-    leases_of_own_tasks_end_at_the_start_as_expired_ones
     other_leases_rest_at_the_start
-    no_lease_lasts_longer_than_was_asked_for
     a_timeout_that_passed_in_an_outage_lets_the_worker_speak_first
     time_does_not_go_back_over_a_restart
+}
+
+every_embedded_store! {
+    leases_of_own_tasks_end_at_the_start_as_expired_ones
+    no_lease_lasts_longer_than_was_asked_for
+}
+
+every_shared_store! {
+    leases_go_on_over_the_start_of_a_node
 }
 
 fn at(seconds: u32) -> Timestamp {
@@ -111,4 +118,17 @@ fn time_does_not_go_back_over_a_restart(world: &mut World) {
     world.set_wall(at(10));
     world.restart();
     assert_eq!(world.now(), before);
+}
+
+fn leases_go_on_over_the_start_of_a_node(world: &mut World) {
+    world.submit_all(&[1, 2].map(bare));
+    world.apply(id(1), &own_claim(60));
+    world.apply(id(2), &claim(3));
+    for _ in 0..2 {
+        world.pass_seconds(1);
+        world.restart();
+        assert_eq!([1, 2].map(|number| end(world, number)), [at(60), at(3)]);
+    }
+    world.pass_seconds(1);
+    assert_eq!(world.tick(), 1);
 }

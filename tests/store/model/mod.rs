@@ -61,6 +61,11 @@ proptest! {
     fn sqlite_and_the_model_agree_on_everything_that_can_be_seen(plans in lives()) {
         agree(&mut World::memory(), &mut World::sqlite(), &plans)?;
     }
+
+    #[test]
+    fn postgres_and_the_model_agree_on_everything_that_can_be_seen(plans in lives()) {
+        agree(&mut World::shared_memory(), &mut World::postgres(), &plans)?;
+    }
 }
 
 /// The lives reach what they are about: a comparison that never met its case has shown nothing.

@@ -207,10 +207,10 @@ CREATE TABLE longrun.meta (
 );
 
 -- Ends a turn that met another state than it had loaded.
-CREATE FUNCTION longrun.expect(found bigint, expected bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION longrun.expect(met bigint, loaded bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF found <> expected THEN
-        RAISE EXCEPTION '% of % rows are as they were loaded', found, expected USING ERRCODE = 'LR001';
+    IF met <> loaded THEN
+        RAISE EXCEPTION '% of % rows are as they were loaded', met, loaded USING ERRCODE = 'LR001';
     END IF;
 END
 $$;
