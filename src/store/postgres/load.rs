@@ -57,7 +57,7 @@ static BY_KEY: LazyLock<String> = LazyLock::new(|| {
 });
 static BY_CLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {} FROM {FROM} JOIN unnest($1::text[], $2::text[], $3::text[]) AS named (tenant, worker, claim) \
+        "SELECT {} FROM {FROM} JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])) AS named (tenant, worker, claim) \
          ON le.worker = named.worker AND le.claim = named.claim AND o.tenant = named.tenant ORDER BY o.seq",
         *COLUMNS
     )

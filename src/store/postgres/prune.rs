@@ -21,9 +21,11 @@ static ENDED: LazyLock<String> = LazyLock::new(|| {
 });
 const NEXT_ENDED: &str = "SELECT finished FROM longrun.operation WHERE finished IS NOT NULL AND seq <> ALL ($2) \
      ORDER BY finished, seq LIMIT $1";
-const EVENTS: &str = "SELECT cursor, at FROM longrun.event \
-     WHERE cursor > coalesce((SELECT value FROM longrun.meta WHERE key = 'pruned_upto'), 0) \
-     ORDER BY cursor LIMIT $1";
+/// Those that readers still see: of an operation that is gone only that it was deleted.
+const EVENTS: &str = "SELECT e.cursor, e.at FROM longrun.event e \
+     WHERE e.cursor > coalesce((SELECT value FROM longrun.meta WHERE key = 'pruned_upto'), 0) \
+     AND (e.spec IS NOT NULL OR EXISTS (SELECT 1 FROM longrun.operation o WHERE o.seq = e.seq)) \
+     ORDER BY e.cursor LIMIT $1";
 
 /// The statements about what is old.
 pub(super) struct Asked {

@@ -22,9 +22,10 @@ const CONCERNED: &str = "(q.tenant, q.name) IN (SELECT * FROM unnest($1::text[],
              ON o.tenant = named.tenant AND o.id = named.id \
          UNION ALL SELECT o.lane FROM longrun.operation o JOIN unnest($6::text[], $7::text[]) AS named (tenant, key) \
              ON o.tenant = named.tenant AND o.key = named.key \
-         UNION ALL SELECT le.lane FROM longrun.lease le JOIN unnest($8::text[], $9::text[]) AS named (worker, claim) \
-             ON le.worker = named.worker AND le.claim = named.claim \
-         UNION ALL SELECT o.lane FROM longrun.operation o WHERE o.seq = ANY ($10)))";
+         UNION ALL SELECT le.lane FROM longrun.lease le JOIN longrun.lane ll ON ll.id = le.lane \
+             JOIN unnest($8::text[], $9::text[], $10::text[]) AS named (tenant, worker, claim) \
+             ON ll.tenant = named.tenant AND le.worker = named.worker AND le.claim = named.claim \
+         UNION ALL SELECT o.lane FROM longrun.operation o WHERE o.seq = ANY ($11)))";
 static LOCK: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT 1 FROM longrun.queue q WHERE {CONCERNED} ORDER BY q.tenant, q.name FOR UPDATE OF q")
 });
@@ -82,6 +83,7 @@ pub(super) fn ask<'a>(pipeline: &mut Pipeline<'a>, touches: &'a Touches, due: &[
                 Value::Blobs(ids.iter().map(|(_, id)| Some(&id.0.as_bytes()[..])).collect()),
                 Value::texts(keys.iter().map(|(tenant, _)| tenant.as_str())),
                 Value::texts(keys.iter().map(|(_, key)| &**key)),
+                Value::texts(claims.iter().map(|(tenant, ..)| tenant.as_str())),
                 Value::texts(claims.iter().map(|(_, worker, _)| worker.as_str())),
                 Value::texts(claims.iter().map(|(.., claim)| claim.as_str())),
                 seqs(due),
