@@ -71,6 +71,7 @@ impl Postgres {
 
     /// The one that all tests of a run share: given by the environment, or started by this process.
     pub fn shared() -> &'static str {
+        // Never dropped: it ends with the process, by its guard.
         static SERVER: OnceLock<(String, Option<Postgres>)> = OnceLock::new();
         let (url, _) = SERVER.get_or_init(|| match std::env::var(SHARED) {
             Ok(url) => (url, None),

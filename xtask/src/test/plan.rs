@@ -93,8 +93,12 @@ pub(super) fn steps(fast: bool, nextest: bool) -> Vec<Step> {
     steps
 }
 
+/// Runs a command beside a PostgreSQL server that all its tests share; without it each process starts its own.
+const BESIDE_POSTGRES: [&str; 6] = ["cargo", "run", "--quiet", "--package", "longrun-postgres", "--"];
+
 fn with_nextest(fast: bool) -> Step {
-    let mut words = vec!["cargo", "nextest", "run", "--no-fail-fast", "--final-status-level", "skip"];
+    let mut words = BESIDE_POSTGRES.to_vec();
+    words.extend(["cargo", "nextest", "run", "--no-fail-fast", "--final-status-level", "skip"]);
     words.extend(TARGETS);
     if !fast {
         return Step::tests("tests", Kind::All, words);
@@ -104,7 +108,9 @@ fn with_nextest(fast: bool) -> Step {
 }
 
 fn without_nextest(fast: bool) -> Vec<Step> {
-    let command = |rest: &[&'static str]| [&["cargo", "test", "--no-fail-fast"], &TARGETS[..], rest].concat();
+    let command = |rest: &[&'static str]| {
+        [&BESIDE_POSTGRES[..], &["cargo", "test", "--no-fail-fast"], &TARGETS, rest].concat()
+    };
     let together = Step::tests("tests", Kind::Together, command(&["--", "--skip", "alone::"]));
     let alone = Step::tests("tests alone", Kind::Alone, command(&["--", "alone::", "--test-threads=1"]));
     if fast { vec![together] } else { vec![together, alone] }

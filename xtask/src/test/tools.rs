@@ -38,6 +38,12 @@ const PROGRAMS: &[Program] = &[
         why: "it brings what the TypeScript SDK is compiled and checked with",
     },
     Program {
+        name: "postgres",
+        debian_package: "postgresql",
+        probe: &["sh", "-c", "ls /usr/lib/postgresql/1[5-9]/bin/initdb || initdb --version"],
+        why: "what several nodes share is tested on real PostgreSQL, 15 or later",
+    },
+    Program {
         name: "python3",
         debian_package: "python3",
         probe: &["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
