@@ -1,9 +1,187 @@
-use super::connect::Connector;
+//! How a node hears of commits before it looks by itself: at once of its own, and through the database of those of others.
+//!
+//! A hint says only that there may be something new. It may be late or get lost, and behind a pooler that gives each
+//! transaction another connection none arrives: who waits for one looks every second all the same.
+
+use std::future::poll_fn;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
 use deadpool_postgres::Pool;
-pub(super) struct Hints;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::AsyncMessage;
+
+use super::connect::Connector;
+use super::error::{Fault, Result};
+
+/// A node tells others of its commits at most this often.
+const TELL_EVERY: Duration = Duration::from_millis(10);
+/// A node that listens hears what it says itself within this, or nothing ever.
+const ECHO: Duration = Duration::from_secs(1);
+/// How often it is seen whether the connection is still there.
+const ALIVE: Duration = Duration::from_secs(30);
+/// How long it takes until a lost connection is made again, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long it takes until a place where nothing is heard is tried again.
+const DEAF: Duration = Duration::from_secs(300);
+
+const LISTEN: &str = "LISTEN longrun";
+const UNLISTEN: &str = "UNLISTEN *";
+
+/// The hints of one node.
+pub(super) struct Hints {
+    line: Arc<Line>,
+    /// Those who listen and tell; they end with this.
+    tasks: OnceLock<JoinSet<()>>,
+}
+
+/// What goes in and out.
+struct Line {
+    connector: Connector,
+    pool: Pool,
+    /// Whether others are told and listened to.
+    notify: bool,
+    /// This node, as it says itself, to know its own voice by.
+    name: String,
+    /// Something was committed.
+    heard: watch::Sender<()>,
+    /// Its own voice came back.
+    echo: watch::Sender<()>,
+    /// There is something to tell.
+    news: Notify,
+}
+
 impl Hints {
-    pub(super) fn new(_: Connector, _: Pool, _: bool) -> Self {
-        Self
+    pub(super) fn new(connector: Connector, pool: Pool, notify: bool) -> Self {
+        let line = Line {
+            connector,
+            pool,
+            notify,
+            name: format!("{:016x}", fastrand::u64(..)),
+            heard: watch::Sender::new(()),
+            echo: watch::Sender::new(()),
+            news: Notify::new(),
+        };
+        Self { line: Arc::new(line), tasks: OnceLock::new() }
     }
-    pub(super) fn tell(&self) {}
+
+    /// This node has committed events.
+    pub(super) fn tell(&self) {
+        self.line.heard.send_replace(());
+        self.line.news.notify_one();
+    }
+
+    /// Changes with every commit that is heard of from now on. The runtime in which this is called first is the one that
+    /// listens and tells.
+    pub(super) fn heard(&self) -> watch::Receiver<()> {
+        if self.line.notify {
+            self.tasks.get_or_init(|| {
+                let mut tasks = JoinSet::new();
+                tasks.spawn(tell(self.line.clone()));
+                tasks.spawn(listen(self.line.clone()));
+                tasks
+            });
+        }
+        self.line.heard.subscribe()
+    }
+}
+
+/// Tells others of commits: of the first one at once, of those that follow soon together.
+async fn tell(line: Arc<Line>) {
+    loop {
+        line.news.notified().await;
+        if let Err(fault) = line.say().await {
+            tracing::debug!(%fault, "the other nodes were not told of a commit");
+        }
+        sleep(TELL_EVERY).await;
+    }
+}
+
+/// Listens, over every loss of the connection.
+async fn listen(line: Arc<Line>) {
+    let mut pause = AGAIN.0;
+    let mut is_deaf = false;
+    loop {
+        let mut heard = false;
+        let end = line.listen(&mut heard).await;
+        if heard {
+            (pause, is_deaf) = (AGAIN.0, false);
+        }
+        match end {
+            Ok(()) => {
+                if !is_deaf {
+                    tracing::warn!(
+                        "no notification of the database arrives, as behind a pooler: other nodes' commits are looked for \
+                         every second"
+                    );
+                }
+                is_deaf = true;
+                sleep(DEAF).await;
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, "the connection that hears of commits has ended");
+                sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                pause = (pause * 2).min(AGAIN.1);
+            }
+        }
+    }
+}
+
+impl Line {
+    /// Says that there is something new. It need not outlive a crash, so no disk is waited for.
+    async fn say(&self) -> Result<()> {
+        let saying = format!(
+            "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_notify('longrun', '{}'); COMMIT",
+            self.name
+        );
+        Ok(self.pool.get().await?.batch_execute(&saying).await?)
+    }
+
+    /// Listens until the connection is lost, or it shows that nothing is heard on it.
+    async fn listen(&self, heard: &mut bool) -> Result<()> {
+        let (config, tls) = self.connector.config();
+        let (client, mut connection) = config.connect(tls).await?;
+        let arriving = async {
+            loop {
+                match poll_fn(|context| connection.poll_message(context)).await {
+                    Some(Ok(AsyncMessage::Notification(said))) => self.hear(said.payload()),
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(error.into()),
+                    None => return Err(Fault::Away("it was closed".to_owned())),
+                }
+            }
+        };
+        let asking = async {
+            client.batch_execute(LISTEN).await?;
+            if !self.echoes().await? {
+                return Ok(client.batch_execute(UNLISTEN).await?);
+            }
+            *heard = true;
+            // Whatever was said before is not repeated.
+            self.heard.send_replace(());
+            loop {
+                sleep(ALIVE).await;
+                client.check_connection().await?;
+            }
+        };
+        tokio::select! {
+            end = arriving => end,
+            end = asking => end,
+        }
+    }
+
+    fn hear(&self, name: &str) {
+        let voice = if name == self.name { &self.echo } else { &self.heard };
+        voice.send_replace(());
+    }
+
+    /// Whether what this node says comes back to it. It is said on another connection: behind a pooler the one that listens
+    /// may hear itself by chance.
+    async fn echoes(&self) -> Result<bool> {
+        let mut echo = self.echo.subscribe();
+        self.say().await?;
+        Ok(timeout(ECHO, echo.changed()).await.is_ok())
+    }
 }

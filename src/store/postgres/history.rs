@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::{Client, Row};
 
 use super::columns::{Value, fields, fields_after};
@@ -21,6 +23,8 @@ use crate::store::{Events, History, Whose};
 const ROWS: usize = 2048;
 /// Events of one operation that are found by walking back from its last one; with more, all events are read forward.
 const CHAIN_MAX: i64 = 20_000;
+/// How long the tail is waited for: who hears of nothing looks this often.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Bytes of results after which a call ends.
 const RESULT_BYTES: usize = 1 << 20;
 
@@ -39,7 +43,7 @@ static WIDTH: LazyLock<usize> = LazyLock::new(|| event::READ.split(',').count())
 
 static AFTER: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {} FROM (SELECT * FROM longrun.event WHERE cursor > greatest($1, {PRUNED}) ORDER BY cursor LIMIT $2) e \
+        "SELECT {} FROM (SELECT * FROM longrun.event WHERE cursor > $1 AND cursor > {PRUNED} ORDER BY cursor LIMIT $2) e \
          LEFT JOIN longrun.operation o USING (seq) ORDER BY e.cursor",
         *COLUMNS
     )
@@ -93,16 +97,28 @@ pub(super) async fn events(reader: &PostgresReader, of: &Whose, after: i64, limi
     forward(reader, Some(of), after, limit).await
 }
 
-/// The next events of everybody.
-pub(super) async fn next(reader: &PostgresReader, after: i64, limit: usize) -> Result<Events> {
-    forward(reader, None, after, limit).await
+/// The next events of everybody; where there are none, it waits for some, and not much longer than [`SWEEP`].
+pub(super) async fn tail(reader: &PostgresReader, after: i64, limit: usize) -> Result<Events> {
+    let mut heard = reader.hints.heard();
+    let until = Instant::now() + SWEEP;
+    loop {
+        // What is committed from here on is heard of, whether the statement sees it or not.
+        heard.mark_unchanged();
+        let events = forward(reader, None, after, limit).await?;
+        if events.upto > after || limit == 0 || timeout_at(until, heard.changed()).await.is_err() {
+            return Ok(events);
+        }
+    }
 }
 
+/// From a cursor on, along all events.
 async fn forward(reader: &PostgresReader, of: Option<&Whose>, after: i64, limit: usize) -> Result<Events> {
     if limit == 0 {
         return Ok(Events { events: Vec::new(), upto: after });
     }
-    let rows = reader.ask(&AFTER, vec![Value::Int(after), Value::Int(as_int(ROWS))]).await?;
+    // Of everybody's nearly every row counts.
+    let rows = if of.is_some() { ROWS } else { limit.min(ROWS) };
+    let rows = reader.ask(&AFTER, vec![Value::Int(after), Value::Int(as_int(rows))]).await?;
     read(reader, of, &rows, after, limit).await
 }
 
