@@ -76,8 +76,9 @@ enum End {
 
 /// One page, and how many there are.
 pub(super) async fn page(reader: &PostgresReader, query: &Query) -> Result<Listing> {
-    let client = reader.client().await?;
+    // Before it takes a connection of its own: who holds one never waits for another.
     let cells = if plan::asks(query) { counts::cells(reader, &query.tenant).await? } else { Vec::new() };
+    let client = reader.client().await?;
     let told = plan::told(query, &cells);
     let mut page = Page::default();
     if query.limit > 0 {
@@ -263,7 +264,14 @@ impl<'a> Scan<'a> {
                     left = &places[places.len() - rest.len() - (seqs.len() - taken)..];
                     break;
                 }
-                if let Some(operation) = found.remove(seq) {
+                // It may have changed since its key row was read.
+                if let Some(operation) = found.remove(seq)
+                    && self
+                        .query
+                        .filter
+                        .as_ref()
+                        .is_none_or(|filter| filter.holds(&Known::of(&operation)) == Some(true))
+                {
                     page.add(operation);
                 }
             }

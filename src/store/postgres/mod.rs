@@ -2,7 +2,7 @@
 //!
 //! [`open()`] connects, checks what is there and brings it to the latest schema. A turn is one round trip that loads (`load`,
 //! with `queues`, `claim` and `prune`) and one that writes and commits (`save`); `link` sends statements together. Between
-//! the turns `keep` does what has to be done now and then. `reader` is the other half, with `list`, `history` and
+//! the turns `keep` does what has to be done now and then. `reader` is the other half, with `points`, `list`, `history` and
 //! `counts`; `hints` lets one node hear of another's commits. `operations`, `columns` and `lanes` stand between rows and
 //! operations.
 //!
@@ -25,6 +25,7 @@ mod load;
 mod migrate;
 mod open;
 mod operations;
+mod points;
 mod prune;
 mod queues;
 mod reader;

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use super::columns::{fields, fields_after};
 use super::error::Result;
 use super::lanes::{LaneId, Lanes};
-use crate::operation::{Operation, Seq};
+use crate::operation::{Operation, Payload, Seq};
 use crate::store::stored::{Damage, Damaged, lease, row};
 
 /// The columns of an operation `o` and, after them, those of its lease `le`: what [`read`] reads. They come from [`FROM`].
@@ -19,8 +19,19 @@ pub(super) static BARE_COLUMNS: LazyLock<String> = LazyLock::new(|| {
     bare.replace("o.result, o.result_bytes", "NULL::bytea, NULL::bigint")
 });
 
+/// The same with the payloads that stand apart, too: what [`whole`] reads. They come from [`WHOLE_FROM`].
+pub(super) static WHOLE: LazyLock<String> = LazyLock::new(|| {
+    let whole = COLUMNS.replace("o.input,", "coalesce(o.input, input.json),");
+    whole.replace("o.result,", "coalesce(o.result, result.json),")
+});
+
 /// An operation and its lease.
 pub(super) const FROM: &str = "longrun.operation o LEFT JOIN longrun.lease le USING (seq)";
+
+/// An operation, its lease, and its payloads where they stand apart.
+pub(super) const WHOLE_FROM: &str = "longrun.operation o LEFT JOIN longrun.lease le USING (seq) \
+     LEFT JOIN longrun.payload input ON o.input_bytes IS NOT NULL AND input.slot = o.seq * 2 \
+     LEFT JOIN longrun.payload result ON o.result_bytes IS NOT NULL AND result.slot = o.seq * 2 + 1";
 
 /// How many columns an operation has: its lease's come after them.
 static WIDTH: LazyLock<usize> = LazyLock::new(|| names(row::OPERATION).count());
@@ -54,6 +65,19 @@ pub(super) fn seq_of(row: &Row) -> Result<Seq> {
 pub(super) fn read(row: &Row, lanes: &Lanes, damage: &Damage) -> Result<Operation> {
     let seq = seq_of(row)?;
     damage.heard_of("operation", seq, decode(row, seq, lanes))
+}
+
+/// Reads a row of an operation with its payloads. One of which a payload is missing is damaged.
+pub(super) fn whole(row: &Row, lanes: &Lanes, damage: &Damage) -> Result<Operation> {
+    let seq = seq_of(row)?;
+    let whole = decode(row, seq, lanes).and_then(|operation| {
+        let apart = |payload: Option<&Payload>| matches!(payload, Some(Payload::Stored { .. }));
+        if apart(operation.spec.input.as_ref()) || apart(operation.result()) {
+            return Err(Damaged("a payload is not there").into());
+        }
+        Ok(operation)
+    });
+    damage.heard_of("operation", seq, whole)
 }
 
 fn decode(row: &Row, seq: Seq, lanes: &Lanes) -> Result<Operation> {

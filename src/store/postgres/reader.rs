@@ -13,11 +13,10 @@ use super::hints::Hints;
 use super::lanes::Lanes;
 use super::link::Pipeline;
 use super::load::seqs;
-use super::operations::{self, BARE_COLUMNS, COLUMNS, FROM};
+use super::operations::{self, BARE_COLUMNS, FROM, WHOLE, WHOLE_FROM};
+use super::points::{self, Points};
 use super::{counts, history, list};
-use crate::operation::{
-    Attempt, Json, LeaseToken, Operation, OperationId, Payload, QueueName, Seq, State, TenantId, Timestamp,
-};
+use crate::operation::{Attempt, LeaseToken, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
 use crate::store::clock::{Clock, ClockState};
 use crate::store::query::{Listing, Query};
 use crate::store::stored::damage::sound;
@@ -30,13 +29,10 @@ use crate::store::{
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '1s'; \
      SET LOCAL jit = off";
 
-static BY_ID: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {} FROM {FROM} WHERE o.tenant = $1 AND o.id = $2", *COLUMNS));
 static BY_SEQ: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {} FROM {FROM} WHERE o.seq = ANY ($1)", *COLUMNS));
+    LazyLock::new(|| format!("SELECT {} FROM {WHOLE_FROM} WHERE o.seq = ANY ($1)", *WHOLE));
 static BARE_BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM {FROM} WHERE o.seq = ANY ($1)", *BARE_COLUMNS));
-const PAYLOADS: &str = "SELECT slot, json FROM longrun.payload WHERE slot = ANY ($1)";
 const CLAIMED: &str = "SELECT v.seq, o.input_bytes, p.json, c.json FROM unnest($1::bigint[]) WITH ORDINALITY AS v (seq, place) \
      LEFT JOIN longrun.operation o USING (seq) LEFT JOIN longrun.payload p ON p.slot = v.seq * 2 \
      LEFT JOIN longrun.checkpoint c USING (seq) ORDER BY v.place";
@@ -62,6 +58,7 @@ pub struct PostgresReader {
     pub(super) damage: Arc<Damage>,
     pub(super) epoch: u32,
     pub(super) hints: Arc<Hints>,
+    pub(super) points: Points,
 }
 
 impl std::fmt::Debug for PostgresReader {
@@ -79,7 +76,7 @@ impl PostgresReader {
         epoch: u32,
         hints: Arc<Hints>,
     ) -> Self {
-        Self { pool, clock, lanes, damage, epoch, hints }
+        Self { pool, clock, lanes, damage, epoch, hints, points: Points::default() }
     }
 
     /// The next events of everybody after a cursor, oldest first, at most `limit`. Where there are none it waits until there
@@ -105,13 +102,6 @@ impl PostgresReader {
         Ok(pipeline.run().await?.into_rows())
     }
 
-    /// Meets the lanes of whole operations, and reads them.
-    pub(super) async fn operations(&self, client: &Client, rows: &[Row]) -> Result<Vec<Operation>> {
-        self.lanes.meet(client, &self.damage, rows.iter().filter_map(operations::lane_of)).await?;
-        let read = rows.iter().map(|row| sound(operations::read(row, &self.lanes, &self.damage)).transpose());
-        read.flatten().collect()
-    }
-
     /// The operations of these numbers that are there and can be read.
     pub(super) async fn numbered(
         &self,
@@ -119,56 +109,17 @@ impl PostgresReader {
         of: &[Seq],
         payloads: bool,
     ) -> Result<Vec<Operation>> {
+        let (sql, read) = match payloads {
+            true => (&*BY_SEQ, operations::whole as fn(&Row, &Lanes, &Damage) -> _),
+            false => (&*BARE_BY_SEQ, operations::read as _),
+        };
         let mut pipeline = Pipeline::new(client);
-        let found = pipeline.call(if payloads { &BY_SEQ } else { &BARE_BY_SEQ }, vec![seqs(of)]);
-        let answers = pipeline.run().await?;
-        let mut operations = self.operations(client, answers.of(found)).await?;
-        if payloads {
-            self.bring(client, &mut operations).await?;
-        }
-        Ok(operations)
-    }
-
-    /// Brings the payloads that stand apart. An operation of which one is missing is damaged, and left out.
-    async fn bring(&self, client: &Client, operations: &mut Vec<Operation>) -> Result<()> {
-        let slots: Vec<i64> = operations.iter().flat_map(slots).collect();
-        if slots.is_empty() {
-            return Ok(());
-        }
-        let mut pipeline = Pipeline::new(client);
-        let found = pipeline.call(PAYLOADS, vec![Value::ints(slots)]);
-        let answers = pipeline.run().await?;
-        let mut json = std::collections::HashMap::new();
-        for row in answers.of(found) {
-            let mut fields = fields(row);
-            let slot = fields.int()?;
-            let kept = self.damage.heard_of("payload", Seq(slot / 2), fields.blob().and_then(text::json));
-            json.extend(sound(kept)?.map(|kept| (slot, kept)));
-        }
-        operations.retain_mut(|operation| {
-            let whole = fill(operation, &json);
-            if !whole {
-                let missing: std::result::Result<(), _> = Err(Damaged("a payload is not there"));
-                let _ = self.damage.heard_of("operation", operation.seq, missing);
-            }
-            whole
-        });
-        Ok(())
-    }
-
-    async fn one(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
-        let client = self.client().await?;
-        let mut pipeline = Pipeline::new(&client);
-        let values = vec![Value::Text(tenant.as_str().into()), Value::Blob(id.0.as_bytes())];
-        let found = pipeline.call(&BY_ID, values);
+        let found = pipeline.call(sql, vec![seqs(of)]);
         let answers = pipeline.run().await?;
         let rows = answers.of(found);
-        let mut operations = self.operations(&client, rows).await?;
-        self.bring(&client, &mut operations).await?;
-        match operations.pop() {
-            None if !rows.is_empty() => Err(Damaged("it cannot be read").into()),
-            operation => Ok(operation),
-        }
+        self.lanes.meet(client, &self.damage, rows.iter().filter_map(operations::lane_of)).await?;
+        let sound = |row| sound(read(row, &self.lanes, &self.damage)).transpose();
+        rows.iter().filter_map(sound).collect()
     }
 
     async fn claimed(&self, operations: &[Seq]) -> Result<Vec<Payloads>> {
@@ -250,27 +201,6 @@ fn name(row: &Row) -> String {
     row.try_get::<_, Option<String>>(1).ok().flatten().unwrap_or_default()
 }
 
-/// Where the payloads of an operation stand that are not at hand.
-fn slots(operation: &Operation) -> impl Iterator<Item = i64> + use<> {
-    let apart = |payload: Option<&Payload>| matches!(payload, Some(Payload::Stored { .. }));
-    let input = apart(operation.spec.input.as_ref()).then_some(operation.seq.0 * 2);
-    let result = apart(operation.result()).then_some(operation.seq.0 * 2 + 1);
-    input.into_iter().chain(result)
-}
-
-/// Puts payloads in their places; whether all are there.
-fn fill(operation: &mut Operation, json: &std::collections::HashMap<i64, Json>) -> bool {
-    for slot in slots(operation) {
-        let Some(kept) = json.get(&slot).cloned() else { return false };
-        if slot % 2 == 0 {
-            Arc::make_mut(&mut operation.spec).input = Some(Payload::Inline(kept));
-        } else if let State::Completed { result, .. } = &mut operation.state {
-            *result = Some(Payload::Inline(kept));
-        }
-    }
-    true
-}
-
 /// The error as callers know it.
 async fn told<T>(read: impl Future<Output = Result<T>>) -> std::result::Result<T, StoreError> {
     read.await.map_err(|fault: Fault| fault.into())
@@ -291,7 +221,7 @@ impl Reader for PostgresReader {
         tenant: &TenantId,
         id: OperationId,
     ) -> std::result::Result<Option<Operation>, StoreError> {
-        told(self.one(tenant, id)).await
+        points::get(self, tenant, id).await
     }
 
     async fn payloads(&self, operations: &[Seq]) -> std::result::Result<Vec<Payloads>, StoreError> {
