@@ -229,3 +229,10 @@ pub const LIST_TOP_DEFAULT: usize = 100;
 pub const LIST_BYTES_MAX: usize = 4 << 20;
 /// How long a list may look for what its filter asks for, where no index finds it.
 pub const SCAN_MAX: Duration = Duration::from_secs(1);
+
+/// Operations that a turn loads for each wish of the claims that wait, where other nodes may have made them ready.
+pub const TURN_PEEKED_MAX: usize = 512;
+/// Commits of its own that a node remembers until it meets their events again.
+pub const OWN_COMMITS_MAX: usize = 10_000;
+/// Where several nodes share a store, each looks at least this often for what others did.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);

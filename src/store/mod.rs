@@ -120,6 +120,12 @@ pub trait Reader: Send + Sync {
 
     /// What is kept beside operations.
     async fn registry(&self, of: AllTenants) -> Result<Registry, StoreError>;
+
+    /// The next events of everybody after a cursor, oldest first, at most `limit`: as [`Reader::events`], but it waits until
+    /// there are some, at most about a second. For nodes that share a store; who has one alone is told by its own turns.
+    async fn tail(&self, _: AllTenants, _after: i64, _limit: usize) -> Result<Events, StoreError> {
+        std::future::pending().await
+    }
 }
 
 /// Whose events.

@@ -38,14 +38,22 @@ impl Intake {
         let Finished { mut turn, done, served } = finished;
         let now = turn.now();
         let mut changes = std::mem::take(&mut turn.changes);
-        self.shared.watch.record(&mut changes);
+        if self.shared.many {
+            if let (Some(first), Some(last)) = (changes.events.first(), changes.events.last()) {
+                self.shared.own.committed(first.event.cursor, last.event.cursor);
+            }
+        } else {
+            self.shared.watch.record(&mut changes);
+        }
         let mut committed: Vec<Option<Arc<Operation>>> = Vec::with_capacity(changes.operations.len());
         for touched in changes.operations.drain(..) {
             let after = touched.after.map(|mut after| {
                 after.checkpoint = None;
                 Arc::new(after)
             });
-            self.publish(touched.before.as_deref(), after.as_ref(), touched.cursor);
+            if !self.shared.many {
+                self.publish(touched.before.as_deref(), after.as_ref(), touched.cursor);
+            }
             committed.push(after);
         }
         for (tenant, worker, notice) in turn.notices.drain(..) {
@@ -81,10 +89,15 @@ impl Intake {
                 _ => {}
             }
         }
+        self.tell_notified();
+        handover::give_back(&*self.inbox, &unheard);
+    }
+
+    /// Answers the waiting calls of workers that have something to hear.
+    pub(super) fn tell_notified(&mut self) {
         for (waiter, notices) in self.claims.notified() {
             exchange(waiter.reply, Exchanged { notices, ..waiter.answer });
         }
-        handover::give_back(&*self.inbox, &unheard);
     }
 
     fn publish(&self, before: Option<&Operation>, after: Option<&Arc<Operation>>, cursor: i64) {

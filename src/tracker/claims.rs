@@ -1,11 +1,12 @@
 //! The claims that wait because there is nothing they may take, and the notices for workers that do not call just now.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::entry::{Claim, Exchange, Exchanged, Notice, Reply, Want};
 use crate::limits;
-use crate::operation::{ClaimId, TenantId, WorkerId};
+use crate::operation::{ClaimId, Lane, TenantId, WorkerId};
 
 /// A claim, and the call it came with.
 #[derive(Debug)]
@@ -70,6 +71,19 @@ impl Claims {
             limit,
         });
         wishes.filter(concerned).collect()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    /// Whether any asks for one of these lanes.
+    pub fn ask_for(&self, lanes: &HashSet<Arc<Lane>>) -> bool {
+        let wants = || self.waiters.values().map(|waiter| &waiter.claim.want);
+        lanes.iter().any(|lane| {
+            wants().any(|want| want.tenant == lane.tenant && want.covers(&lane.queue, &lane.operation_type))
+        })
     }
 
     /// Ends the wait of one.

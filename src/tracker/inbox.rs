@@ -1,12 +1,12 @@
 //! Where entries wait for the loop, in three lanes: what running work needs is never behind new work.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::entry::{Denied, Entry, Reply};
+use super::entry::{Denied, Entry, Notice, Reply};
 use crate::limits;
-use crate::operation::{Command, TenantId, Timestamp};
+use crate::operation::{Command, Lane, TenantId, Timestamp, WorkerId};
 
 /// Takes entries in. The intake loop behind it is the one of the server; the yardstick of the benches has its own.
 pub trait Door: Send + Sync {
@@ -35,9 +35,27 @@ struct Lanes {
     fresh: FairLine,
     /// By what the clock is to be set ahead, after what came before.
     journeys: Vec<Journey>,
+    /// What other nodes did.
+    news: News,
     closed: bool,
     waiting: bool,
     rung: bool,
+}
+
+/// What other nodes of a shared store did that concerns the claims that wait here.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Something became ready in these.
+    pub lanes: HashSet<Arc<Lane>>,
+    /// What workers should know.
+    pub notices: Vec<(TenantId, WorkerId, Notice)>,
+}
+
+impl News {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && self.notices.is_empty()
+    }
 }
 
 /// Each tenant's line; one entry of each in turn.
@@ -80,6 +98,8 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// What sets the clock ahead after them.
     pub journeys: Vec<Journey>,
+    /// What other nodes did.
+    pub news: News,
     /// Nothing came, and nothing will any more.
     pub closed: bool,
 }
@@ -124,9 +144,10 @@ impl Inbox {
             entries.push(entry);
         }
         let journeys = std::mem::take(&mut lanes.journeys);
+        let news = std::mem::take(&mut lanes.news);
         // A last turn may have an answer that nobody hears, and hand it back.
         let closed = lanes.closed && entries.is_empty() && journeys.is_empty();
-        Batch { entries, journeys, closed }
+        Batch { entries, journeys, news, closed }
     }
 
     /// Lets the loop set the clock ahead.
@@ -138,6 +159,15 @@ impl Inbox {
         lanes.journeys.push(journey);
         self.bell.notify_one();
         Ok(())
+    }
+
+    /// Tells the loop what other nodes did.
+    pub fn hear(&self, news: News) {
+        let mut lanes = self.lanes();
+        lanes.news.lanes.extend(news.lanes);
+        lanes.news.notices.extend(news.notices);
+        lanes.rung = true;
+        self.bell.notify_one();
     }
 
     /// Wakes the loop for something that is not in a lane.

@@ -1,31 +1,33 @@
 //! The loop: drain, load, apply, offer, commit, answer, publish. One thread, one batch, one sync at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::answer;
 use super::cache::Cache;
 use super::claims::Claims;
-use super::entry::{Denied, Entry, Exchanged, ReportOutcome, Submitted};
+use super::entry::{Denied, Entry, Exchanged, Notice, ReportOutcome, Submitted};
 use super::inbox::Inbox;
 use super::offer::Pool;
 use super::pruning::Pruning;
 use super::queues::Controlled;
+use super::tail::Own;
 use super::turn::Turn;
 use super::watch::Watch;
 use super::workers::Workers;
 use crate::limits;
-use crate::operation::{Operation, Seq, Timestamp};
+use crate::operation::{Operation, Seq, TenantId, Timestamp, WorkerId};
 use crate::store::clock::SetAhead;
 use crate::store::turn::{Prune, WorkerSeen};
 use crate::store::{Reader, Store, StoreError};
 
 /// The loop wakes at least this often, to see whether it has been away.
 const PULSE: Duration = Duration::from_secs(1);
-/// A busy store is asked again after this, so many times.
+/// A busy store is asked again after this at most, sooner at first: another node may only have been faster.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
-const BUSY_TRIES: u32 = 100;
+/// ... for so long.
+const BUSY_MAX: Duration = Duration::from_secs(1);
 
 /// What the loop shares with those who ask and read.
 #[derive(Debug, Default)]
@@ -38,6 +40,14 @@ pub struct Shared {
     pub workers: Workers,
     /// The queues that are paused or limited.
     pub controlled: Controlled,
+    /// Other nodes write the store, too: then nothing is cached, and the store's own events tell what happened.
+    pub many: bool,
+    /// What this node itself committed.
+    pub(super) own: Own,
+    /// The loop has ended.
+    pub ended: tokio::sync::watch::Sender<bool>,
+    /// The store answered nothing when it was asked last.
+    pub away: AtomicBool,
     /// No more claims: the server is about to end.
     pub draining: tokio::sync::watch::Sender<bool>,
     /// Turns that were committed with something in them: each was one sync.
@@ -74,6 +84,7 @@ pub(super) struct Chores {
     /// Leases rest.
     pub(super) late: bool,
     pub(super) prune: Option<Prune>,
+<<<<<<< HEAD
     /// Rows of workers have waited for long enough.
     pub(super) workers: bool,
 }
@@ -82,6 +93,15 @@ impl Chores {
     /// Whether there is nothing to do without entries.
     fn is_empty(&self) -> bool {
         !(self.due || self.late || self.workers) && self.prune.is_none()
+=======
+    /// Other nodes may have made something ready for claims that wait.
+    pub(super) peek: bool,
+}
+
+impl Chores {
+    fn are_none(&self) -> bool {
+        !(self.due || self.late || self.peek) && self.prune.is_none()
+>>>>>>> 4c75b18 (Let the tracker follow a store that several nodes write: publish its events, peek for claims that wait)
     }
 }
 
@@ -110,9 +130,15 @@ impl Intake {
             let batch = self.inbox.drain(self.next_wake());
             self.pulse();
             self.answer_expired();
-            let chores = self.chores(&batch.entries);
+            self.hear(batch.news.notices);
+            let mut chores = self.chores(&batch.entries);
+            chores.peek |= self.claims.ask_for(&batch.news.lanes);
             let mut outcome = Ok(());
+<<<<<<< HEAD
             if !batch.entries.is_empty() || !chores.is_empty() {
+=======
+            if !batch.entries.is_empty() || !chores.are_none() {
+>>>>>>> 4c75b18 (Let the tracker follow a store that several nodes write: publish its events, peek for claims that wait)
                 self.supersede(&batch.entries);
                 outcome = self.turn(batch.entries, chores);
             }
@@ -129,6 +155,7 @@ impl Intake {
             }
         }
         self.inbox.close();
+        self.shared.ended.send_replace(true);
         for waiter in self.claims.take_all() {
             answer::exchange(waiter.reply, waiter.answer);
         }
@@ -159,12 +186,29 @@ impl Intake {
     }
 
     fn chores(&self, entries: &[Entry]) -> Chores {
+        let due = self.next_due.is_some_and(|due| due <= self.alive_at);
         Chores {
-            due: self.next_due.is_some_and(|due| due <= self.alive_at),
+            due,
             late: self.late,
             prune: self.pruning.step(self.alive_at, self.reader.clock(), entries),
+<<<<<<< HEAD
             workers: self.shared.workers.is_due(self.alive_at),
+=======
+            // Whatever hints got lost: at least this often.
+            peek: due && self.shared.many && !self.claims.is_empty(),
+>>>>>>> 4c75b18 (Let the tracker follow a store that several nodes write: publish its events, peek for claims that wait)
         }
+    }
+
+    /// What other nodes have to say to workers whose calls wait here.
+    fn hear(&mut self, notices: Vec<(TenantId, WorkerId, Notice)>) {
+        if notices.is_empty() {
+            return;
+        }
+        for (tenant, worker, notice) in notices {
+            self.claims.notify(&tenant, &worker, notice);
+        }
+        self.tell_notified();
     }
 
     fn answer_expired(&mut self) {
@@ -192,17 +236,18 @@ impl Intake {
     /// One turn, from what was drained to what is said. On a full disk the new work is refused and the rest goes on.
     pub(super) fn turn(&mut self, entries: Vec<Entry>, chores: Chores) -> Result<(), StoreError> {
         let (mut entries, mut chores) = (entries, chores);
-        let mut tries = 0;
+        let (began, mut tries) = (Instant::now(), 0);
         loop {
             match self.attempt(&entries, chores) {
                 Ok(finished) => {
+                    self.shared.away.store(false, Ordering::Relaxed);
                     self.settle(&finished, chores)?;
                     self.answer(entries, finished);
                     return Ok(());
                 }
-                Err(StoreError::Busy(_)) if tries < BUSY_TRIES => {
+                Err(StoreError::Busy(_)) if began.elapsed() < BUSY_MAX => {
+                    std::thread::sleep(pause(tries));
                     tries += 1;
-                    std::thread::sleep(BUSY_PAUSE);
                     // It has been waiting all the while, and what it waits for is an outage to its workers, too.
                     self.look_for_lateness();
                     chores.late = self.late;
@@ -225,6 +270,7 @@ impl Intake {
                 Err(error) => {
                     // What workers said in this turn was not heard.
                     self.late = true;
+                    self.shared.away.store(matches!(error, StoreError::Busy(_)), Ordering::Relaxed);
                     self.store.release_reserve();
                     self.pruning.put_off(self.alive_at);
                     answer::deny(entries, &error.into());
@@ -301,6 +347,12 @@ impl Intake {
         served
     }
 
+    /// Other nodes make things due of which this one hears only when it looks.
+    fn at_least_in_a_while(&self, next: Option<Timestamp>) -> Option<Timestamp> {
+        let look = self.alive_at.plus(limits::LOOK_EVERY);
+        Some(next.map_or(look, |next| next.min(look)))
+    }
+
     /// After the commit: what is done by it, and what falls due next.
     fn settle(&mut self, finished: &Finished, chores: Chores) -> Result<(), StoreError> {
         let turn = &finished.turn;
@@ -315,6 +367,7 @@ impl Intake {
                 Err(error @ StoreError::Failed(_)) => return Err(error),
                 // Asked again in a moment.
                 Err(_) => Some(self.alive_at.plus(BUSY_PAUSE)),
+                Ok(next) if self.shared.many => self.at_least_in_a_while(next),
                 Ok(next) => next,
             };
             return Ok(());
@@ -327,6 +380,12 @@ impl Intake {
         self.next_due = self.next_due.into_iter().chain(moments).min();
         Ok(())
     }
+}
+
+/// Doubles from a fraction of a millisecond on, and differs from node to node.
+fn pause(tries: u32) -> Duration {
+    let longest = BUSY_PAUSE.min(Duration::from_micros(500) * 2_u32.pow(tries.min(10)));
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 fn apply(turn: &mut Turn, entry: &Entry) -> Done {

@@ -2,6 +2,7 @@
 //! what waits in its three lanes ([`inbox`]), has loaded what that needs ([`touches`]), applies it to the working set
 //! ([`turn`]; of paused and limited queues: [`queues`]), offers what became ready to the
 //! claims that wait ([`offer`], [`claims`]), commits once, and only then answers and publishes ([`answer`]).
+//! Where several nodes share the store, its own events are published instead ([`tail`]).
 //! Point reads come from a [`cache`] that only the loop fills; who waits for a change follows it ([`watch`]).
 
 mod answer;
@@ -15,6 +16,7 @@ mod offer;
 mod pruning;
 mod queues;
 pub mod recent;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod touches;
@@ -38,7 +40,7 @@ use crate::operation::{
 };
 use crate::store::clock::SetAhead;
 use crate::store::credential::Credential;
-use crate::store::{AllTenants, QueueDepth, Reader, Store, StoreError, Whose};
+use crate::store::{AllTenants, QueueDepth, Reader, Registry, Store, StoreError, Whose};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, QueueOrder, Reply, Submit, Submitted};
 pub use handover::Handed;
 use handover::Handover;
@@ -93,11 +95,13 @@ pub struct Options {
     pub retention: Retention,
     /// The store's clock, where tests may set it ahead.
     pub clock: Option<Arc<SetAhead>>,
+    /// Other nodes write the store, too.
+    pub many: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { submits_max: limits::SUBMIT_LANE_MAX, retention: Retention::default(), clock: None }
+        Self { submits_max: limits::SUBMIT_LANE_MAX, retention: Retention::default(), clock: None, many: false }
     }
 }
 
@@ -114,10 +118,16 @@ impl Tracker {
         let shared = Arc::new(Shared {
             workers: workers::Workers::restored(registry.workers),
             controlled: queues::Controlled::restored(&registry.queues),
+            many: options.many,
             ..Shared::default()
         });
+        if options.many {
+            let cursor = reader.history().await?.last;
+            let (reader, shared, inbox) = (reader.clone(), shared.clone(), inbox.clone());
+            tokio::spawn(tail::Tail { reader, shared, inbox, cursor }.follow());
+        }
         let intake = Intake {
-            next_due: store.next_due()?,
+            next_due: if options.many { Some(now) } else { store.next_due()? },
             store,
             reader: reader.clone(),
             inbox: inbox.clone(),
@@ -317,6 +327,17 @@ impl Tracker {
     /// Turns of the loop so far, and those among them that were committed with a sync.
     pub fn turns_and_commits(&self) -> (u64, u64) {
         (self.shared.turns.load(Ordering::Relaxed), self.shared.commits.load(Ordering::Relaxed))
+    }
+
+    /// Takes note of what other nodes have written beside operations.
+    pub fn learn(&self, registry: &Registry) {
+        self.shared.workers.learn(&registry.workers);
+        self.shared.controlled.learn(&registry.queues);
+    }
+
+    /// Whether the store could not be reached when it was needed last.
+    pub fn is_away(&self) -> bool {
+        self.shared.away.load(Ordering::Relaxed)
     }
 
     /// Whether the store has failed.

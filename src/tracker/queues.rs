@@ -32,6 +32,15 @@ impl Controlled {
         }
     }
 
+    /// All that there are now, whoever set them.
+    pub fn learn(&self, queues: &[Queue]) {
+        let mut known = ByQueue::default();
+        for Queue { tenant, name, controls } in queues {
+            known.insert(tenant, name, *controls);
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
     fn keep(&self, queues: &[Queue]) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for Queue { tenant, name, controls } in queues {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::limits;
 use crate::operation::{Event, EventKind, Payload, TenantId};
 use crate::store::Whose;
-use crate::store::turn::Changes;
+use crate::store::turn::{Changes, Recorded};
 
 /// What an event without a payload takes, about.
 const BASE_BYTES: usize = 1500;
@@ -61,23 +61,30 @@ pub(super) struct Found {
 impl Recent {
     /// Takes a committed turn's events; for each tenant among them the last cursor.
     pub(super) fn push(&self, changes: &mut Changes) -> BTreeMap<TenantId, i64> {
+        let (Some(first), Some(upto)) = (changes.events.first(), changes.events.last()) else {
+            return BTreeMap::new();
+        };
+        let (after, upto) = (first.event.cursor - 1, upto.event.cursor);
+        // Of what was deleted in the turn only that is kept, here as in the store.
+        let operations = &changes.operations;
+        let gone = |recorded: &Recorded| operations[recorded.touched].after.is_none();
+        let kept = |recorded: &Recorded| recorded.event.kind == EventKind::Deleted || !gone(recorded);
+        let told: Vec<Arc<Told>> =
+            changes.events.drain(..).filter(kept).map(|recorded| Arc::new(Told::from(recorded.event))).collect();
+        self.extend(after, upto, &told)
+    }
+
+    /// Takes all events that there are after one cursor, up to another; for each tenant among them the last cursor.
+    pub(super) fn extend(&self, after: i64, upto: i64, told: &[Arc<Told>]) -> BTreeMap<TenantId, i64> {
         let mut last = BTreeMap::new();
-        let (Some(first), Some(upto)) = (changes.events.first(), changes.events.last()) else { return last };
-        let (first, upto) = (first.event.cursor, upto.event.cursor);
         let mut run = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if run.upto != first - 1 {
+        if run.upto != after {
             // Nobody watched for a while.
-            *run = Run { from: first - 1, ..Run::default() };
+            *run = Run { from: after, ..Run::default() };
         }
-        for recorded in changes.events.drain(..) {
-            let event = recorded.event;
-            // Of what was deleted in the turn only that is kept, here as in the store.
-            let gone = changes.operations[recorded.touched].after.is_none();
-            if gone && event.kind != EventKind::Deleted {
-                continue;
-            }
-            last.insert(event.operation.tenant().clone(), event.cursor);
-            run.add(Arc::new(Told::from(event)));
+        for told in told {
+            last.insert(told.event.operation.tenant().clone(), told.event.cursor);
+            run.add(told.clone());
         }
         run.upto = upto;
         last
@@ -97,10 +104,11 @@ impl Recent {
         if cursor < run.from || run.upto == 0 {
             return None;
         }
-        Some(match whose {
-            Whose::Tenant(tenant) => run.of_tenant(tenant, cursor),
-            Whose::Operation(..) => run.of_operation(cursor, last.min(run.upto)),
-        })
+        match whose {
+            Whose::Tenant(tenant) => Some(run.of_tenant(tenant, cursor)),
+            // Where the tail of a shared store has not come to its last event, only the store knows those before it.
+            Whose::Operation(..) => (last <= run.upto).then(|| run.of_operation(cursor, last)),
+        }
     }
 }
 
@@ -124,7 +132,7 @@ impl Run {
         let start = self.place(cursor);
         let looked: Vec<&Arc<Told>> = self.events.range(start..).take(limits::EVENTS_CHUNK).collect();
         let all = start + looked.len() == self.events.len();
-        let upto = if all { self.upto } else { looked.last().map_or(cursor, |told| told.event.cursor) };
+        let upto = if all { self.upto.max(cursor) } else { looked.last().map_or(cursor, |told| told.event.cursor) };
         let mine = looked.into_iter().filter(|told| told.event.operation.tenant() == tenant);
         Found { events: mine.cloned().collect(), upto }
     }

@@ -16,7 +16,8 @@ impl Intake {
         for entry in entries {
             self.touch(&mut touches, entry);
         }
-        touches.waiting = self.woken(entries, &touches);
+        touches.peek = chores.peek;
+        touches.waiting = if chores.peek { self.peeked() } else { self.woken(entries, &touches) };
         touches
     }
 
@@ -48,6 +49,13 @@ impl Intake {
             Entry::Queue(order, _) => touches.queues.push((order.tenant.clone(), order.name.clone())),
             Entry::Credential(..) => {}
         }
+    }
+
+    /// What waiting claims ask for, where other nodes may have made some of it ready.
+    fn peeked(&self) -> Vec<Want> {
+        let mut wants = self.claims.wants(|_| true);
+        wants.iter_mut().for_each(|want| want.limit = want.limit.min(limits::TURN_PEEKED_MAX));
+        wants
     }
 
     /// What waiting claims may come to have beside what becomes ready: operations of queues with controls, once leases end

@@ -1,13 +1,15 @@
 //! Who follows what, and the bell that rings for them at each change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::{Semaphore, watch};
 
-use super::recent::Recent;
+use super::recent::{Recent, Told};
 use crate::limits;
+use crate::operation::TenantId;
 use crate::store::Whose;
 use crate::store::turn::Changes;
 
@@ -68,6 +70,15 @@ impl Watch {
         for (tenant, cursor) in self.recent.push(changes) {
             self.ring(|| Whose::Tenant(tenant), cursor);
         }
+    }
+
+    /// The same for events of which several nodes wrote some: all that there are after one cursor, up to another.
+    pub(super) fn keep(&self, after: i64, upto: i64, told: &[Arc<Told>]) -> BTreeMap<TenantId, i64> {
+        if self.watchers.load(Ordering::SeqCst) == 0 {
+            self.recent.clear();
+            return BTreeMap::new();
+        }
+        self.recent.extend(after, upto, told)
     }
 
     /// One more reads events: from the next turn on they are kept.

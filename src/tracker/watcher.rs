@@ -52,11 +52,13 @@ impl Watcher {
                     Some(found) => found,
                     None => self.catch_up().await?,
                 };
+                let came = found.upto > self.cursor;
                 self.cursor = found.upto;
                 if !found.events.is_empty() {
                     return Ok(found.events);
                 }
-                if self.last > self.cursor {
+                // Where it came no further, those of late are not yet told up to there: they will ring.
+                if came && self.last > self.cursor {
                     continue;
                 }
             }

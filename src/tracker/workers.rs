@@ -57,6 +57,21 @@ impl Workers {
         Self(Mutex::new(Known { workers: known.collect(), ..Known::default() }))
     }
 
+    /// Those that other nodes have seen since, and without those that no node has seen for long.
+    pub fn learn(&self, rows: &[WorkerSeen]) {
+        let mut known = self.known();
+        for row in rows {
+            let key = (row.tenant.clone(), row.worker.clone());
+            let presence =
+                known.workers.entry(key).or_insert_with(|| Presence { seen: row.clone(), written: None });
+            if presence.seen.at <= row.at {
+                *presence = Presence { seen: row.clone(), written: Some(row.at) };
+            }
+        }
+        let written: HashSet<_> = rows.iter().map(|row| (&row.tenant, &row.worker)).collect();
+        known.workers.retain(|key, it| it.written.is_none() || written.contains(&(&key.0, &key.1)));
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -69,6 +69,8 @@ pub(super) async fn healthz() -> Result<Response, ApiError> {
 pub(super) async fn readyz(State(app): State<App>) -> Result<Response, ApiError> {
     let (status, word) = if app.tracker.has_failed() {
         (StatusCode::SERVICE_UNAVAILABLE, "storeFailed")
+    } else if app.tracker.is_away() {
+        (StatusCode::SERVICE_UNAVAILABLE, "storeAway")
     } else if app.tracker.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "shuttingDown")
     } else {

@@ -79,16 +79,6 @@ impl PostgresReader {
         Self { pool, clock, lanes, damage, epoch, hints, points: Points::default() }
     }
 
-    /// The next events of everybody after a cursor, oldest first, at most `limit`. Where there are none it waits until there
-    /// are some or about a second has passed.
-    pub async fn tail(
-        &self,
-        _: AllTenants,
-        after: i64,
-        limit: usize,
-    ) -> std::result::Result<Events, StoreError> {
-        told(history::tail(self, after, limit)).await
-    }
 
     pub(super) async fn client(&self) -> Result<Object> {
         Ok(self.pool.get().await?)
@@ -258,5 +248,14 @@ impl Reader for PostgresReader {
 
     async fn registry(&self, _: AllTenants) -> std::result::Result<Registry, StoreError> {
         told(self.small_tables()).await
+    }
+
+    async fn tail(
+        &self,
+        _: AllTenants,
+        after: i64,
+        limit: usize,
+    ) -> std::result::Result<Events, StoreError> {
+        told(history::tail(self, after, limit)).await
     }
 }
