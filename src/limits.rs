@@ -236,3 +236,5 @@ pub const TURN_PEEKED_MAX: usize = 512;
 pub const OWN_COMMITS_MAX: usize = 10_000;
 /// Where several nodes share a store, each looks at least this often for what others did.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Connections to a shared database for reads, at most.
+pub const DATABASE_READS_MAX: usize = 8;

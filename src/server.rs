@@ -1,10 +1,10 @@
 //! Puts the rooms together and serves: the store, the tracker over it, the routes, the server's own worker tasks. Ends
 //! when it is told to, or when the store has failed.
 
-use std::fs::Permissions;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,10 +18,11 @@ use tokio::task::JoinSet;
 
 use crate::auth::socket::{SocketPathTooLong, socket_path};
 use crate::auth::{FirstTokenError, Keys, ListenRefused, check_listen, first_token};
-use crate::http::{self, App, Parts, connection};
-use crate::settings::Settings;
+use crate::http::{self, App, Parts, Registry, connection};
+use crate::limits;
+use crate::settings::{Database, Settings};
 use crate::store::clock::{Machine, SetAhead, TimeSource};
-use crate::store::{AllTenants, Reader, Store, StoreError, sqlite};
+use crate::store::{AllTenants, Reader, Store, StoreError, postgres, sqlite};
 use crate::tasks;
 use crate::tracker::{Options, Retention, Tracker};
 
@@ -34,6 +35,9 @@ pub enum ServeError {
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] sqlite::OpenError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] postgres::OpenError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,14 +73,11 @@ pub async fn run(settings: Settings, clock: Option<Arc<SetAhead>>) -> Result<(),
         Some(clock) => clock.clone(),
         None => Arc::new(Machine::default()),
     };
-    let (store, reader) = sqlite::open(sqlite::Options {
-        directory: settings.data.clone(),
-        min_free_bytes: settings.min_free_bytes,
-        time,
-    })?;
     let retention = Retention { operations: settings.retain, events: settings.retain_events };
-    let options = Options { retention, clock, ..Options::default() };
-    let running = Running::start(&settings, Box::new(store), reader, options).await?;
+    let many = settings.database.is_some();
+    let options = Options { retention, clock, many, ..Options::default() };
+    let (store, reader) = open(&settings, time).await?;
+    let running = Running::start(&settings, store, reader, options).await?;
     running.announce(&settings);
     tell_supervisor(&[NotifyState::Ready, NotifyState::Status(&format!("listens on {}", running.address))]);
     let tracker = running.tracker.clone();
@@ -98,6 +99,26 @@ fn tell_supervisor(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the supervisor that NOTIFY_SOCKET names cannot be told");
     }
+}
+
+/// The two halves of the store that the settings name.
+async fn open(
+    settings: &Settings,
+    time: Arc<dyn TimeSource>,
+) -> Result<(Box<dyn Store>, Arc<dyn Reader>), ServeError> {
+    let Some(Database { url, notify }) = settings.database.clone() else {
+        let directory = settings.data.clone();
+        let options = sqlite::Options { directory, min_free_bytes: settings.min_free_bytes, time };
+        let (store, reader) = sqlite::open(options)?;
+        return Ok((Box::new(store), reader));
+    };
+    // Of such a node only its socket is in the directory.
+    DirBuilder::new().recursive(true).mode(0o700).create(&settings.data)?;
+    let options = postgres::Options { url, notify, connections: limits::DATABASE_READS_MAX, time: None };
+    // It waits for the database.
+    let opening = tokio::task::spawn_blocking(move || postgres::open(&options)).await;
+    let (store, reader) = opening.map_err(|error| io::Error::other(error.to_string()))??;
+    Ok((Box::new(store), reader))
 }
 
 /// Serves an application and nothing around it, for as long as it is polled.
@@ -138,16 +159,23 @@ impl Running {
         let socket = socket_path(&settings.data)?;
         let admin = bind_socket(&socket)?;
 
+        let many = options.many;
         let (tracker, intake) = Tracker::open(store, reader, options).await?;
+        let registry = many.then(|| Registry::new(tracker.clone(), keys.clone()));
         let app = App::new(Parts {
             tracker: tracker.clone(),
             keys: keys.clone(),
+            registry: registry.clone(),
             public_url: settings.public_url.as_deref().map(Arc::from),
             // An origin that was read is fit for a header.
             cors_origins: settings.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect(),
         });
         let shutdown = CancellationToken::new();
         let mut parts = JoinSet::new();
+        if let Some(registry) = registry {
+            let ending = shutdown.clone();
+            parts.spawn(async move { ending.run_until_cancelled(registry.follow()).await.unwrap_or(()) });
+        }
         let router = http::admin_router(app.clone());
         parts.spawn(connection::serve(admin, router, shutdown.clone(), settings.grace));
         parts.spawn(connection::serve(listener, http::router(app), shutdown.clone(), settings.grace));

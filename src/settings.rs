@@ -41,6 +41,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum Switch {
+    #[default]
+    On,
+    Off,
+}
+
 /// A span of time as people write it: `7d`, `36h`, `1h 30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span(Duration);
@@ -70,6 +79,16 @@ pub struct Given {
     /// Directory of the data; made where it is missing [default: ./longrun-data]
     #[arg(long, env = "LONGRUN_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// PostgreSQL database that the data is in instead, shared by all nodes that name it:
+    /// postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "LONGRUN_STORE", value_name = "URL", hide_env_values = true)]
+    store: Option<String>,
+
+    /// Whether nodes tell each other of their commits by LISTEN and NOTIFY; off, behind a pooler that gives each
+    /// transaction another connection, they look every second [default: on]
+    #[arg(long, env = "LONGRUN_NOTIFY", value_name = "ON|OFF")]
+    notify: Option<Switch>,
 
     /// Worker tasks inside the server, for the built-in operation types; 0 for none [default: 4 for each core]
     #[arg(long, env = "LONGRUN_WORKERS", value_name = "N")]
@@ -134,6 +153,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The directory of the data.
     pub data: PathBuf,
+    /// The database that the data is in instead.
+    pub database: Option<Database>,
     /// How many worker tasks run inside the server.
     pub workers: usize,
     /// By what clients reach the server, without a slash at its end; none: by the host of each request.
@@ -156,6 +177,22 @@ pub struct Settings {
     pub first_token_file: Option<PathBuf>,
     /// What the worker tasks carry operations out with, by operation type.
     pub programs: Vec<Program>,
+}
+
+/// A database that several nodes share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Where it is, and as whom.
+    pub url: String,
+    /// Whether nodes tell each other of their commits through it.
+    pub notify: bool,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Database {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Database").field("notify", &self.notify).finish_non_exhaustive()
+    }
 }
 
 /// What is wrong with the settings.
@@ -207,7 +244,9 @@ impl Given {
     /// What holds for a server whose data is in a directory of its own making.
     pub fn settle_over(self, data: &Path) -> Result<Settings, SettingsError> {
         let settings = Self { data: self.data.or_else(|| Some(data.to_owned())), ..self }.settle()?;
-        if settings.data == data {
+        if settings.database.is_some() {
+            Err(value("store", &"a server that keeps nothing needs none; `longrun serve` takes it"))
+        } else if settings.data == data {
             Ok(settings)
         } else {
             Err(value("data", &"a server that keeps nothing has no place for it; `longrun serve` keeps it"))
@@ -230,6 +269,8 @@ impl Given {
         Self {
             listen: self.listen.or(other.listen),
             data: self.data.or(other.data),
+            store: self.store.or(other.store),
+            notify: self.notify.or(other.notify),
             workers: self.workers.or(other.workers),
             public_url: self.public_url.or(other.public_url),
             cors_origin: self.cors_origin.or(other.cors_origin),
@@ -261,6 +302,7 @@ impl Given {
         Ok(Settings {
             listen: self.listen.unwrap_or(LISTEN),
             data: self.data.unwrap_or_else(|| PathBuf::from(DATA)),
+            database: database(self.store, self.notify)?,
             workers,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
             cors_origins: self
@@ -279,6 +321,20 @@ impl Given {
             programs: programs::settle(self.program, self.programs, workers)?,
         })
     }
+}
+
+fn database(store: Option<String>, notify: Option<Switch>) -> Result<Option<Database>, SettingsError> {
+    let Some(url) = store else {
+        return if notify.is_some() {
+            Err(value("notify", &"is for nodes that share a store"))
+        } else {
+            Ok(None)
+        };
+    };
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(value("store", &"must be a URL such as postgres://longrun@db.example/longrun"));
+    }
+    Ok(Some(Database { url, notify: notify.unwrap_or_default() == Switch::On }))
 }
 
 /// Keys and ids live as long as their operations, and events no longer than those.

@@ -58,6 +58,15 @@ impl Keys {
         keys.insert(Arc::clone(&key.credential.id), key);
     }
 
+    /// Takes note of what became of credentials at other nodes.
+    pub fn learn(&self, credentials: Vec<Credential>) {
+        for credential in credentials {
+            if self.get(&credential.id).is_none_or(|known| *known != credential) {
+                self.put(credential);
+            }
+        }
+    }
+
     /// Adds the first token, which is in no store: unless that says it was revoked.
     pub fn put_first(&self, credential: Credential) -> Result<(), FirstTokenError> {
         match self.get(&credential.id) {

@@ -76,6 +76,7 @@ async fn null(listener: TcpListener) -> Result<(), LoadError> {
         keys: Arc::new(Keys::default()),
         public_url: None,
         cors_origins: Vec::new(),
+        registry: None,
     });
     server::serve_app(app, listener).await;
     Ok(())

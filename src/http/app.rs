@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::registry::Registry;
 use crate::auth::Keys;
 use crate::tracker::Tracker;
 
@@ -19,6 +20,8 @@ pub struct Parts {
     pub tracker: Tracker,
     /// Who may do what.
     pub keys: Arc<Keys>,
+    /// Keeps up with what other nodes of a shared store write beside operations.
+    pub registry: Option<Arc<Registry>>,
     /// What URLs in answers begin with; none: whatever the request was sent to.
     pub public_url: Option<Arc<str>>,
     /// Origins of web pages that may ask from a browser.

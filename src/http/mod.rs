@@ -21,6 +21,7 @@ pub mod odata;
 mod outer;
 pub mod prefer;
 mod read;
+mod registry;
 pub mod routes;
 mod schema;
 mod shared;
@@ -34,6 +35,7 @@ use bytes::Bytes;
 
 pub use admin::router as admin_router;
 pub use app::{App, Parts};
+pub use registry::Registry;
 
 /// The router of every route, the description of itself included.
 pub fn router(app: App) -> Router {

@@ -1,12 +1,13 @@
 //! Every route, with the scope that opens it. A route can be added in no other way than together with its scope.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use http::header;
 use tokio_util::either::Either;
 use tower::Service;
@@ -117,28 +118,86 @@ struct Guard<S> {
 
 impl<S> Service<Request> for Guard<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible>,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<S::Future, Ready<Result<Response, Infallible>>>;
+    type Future = Either<S::Future, BoxFuture<'static, Result<Response, Infallible>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        match admit(&self.app, self.scope, &request) {
-            Ok(caller) => {
+        match (admit(&self.app, self.scope, &request), &self.app.registry) {
+            (Ok(caller), _) => {
                 request.extensions_mut().insert(caller);
                 Either::Left(self.inner.call(request))
             }
-            Err(error) => Either::Right(ready(Ok(error.into_response()))),
+            (Err(Refused::Unknown), Some(registry)) => {
+                // Another node may have made the token a moment ago.
+                let (again, registry) = (self.clone(), registry.clone());
+                Either::Right(Box::pin(async move {
+                    registry.look_again().await;
+                    again.last_word(request).await
+                }))
+            }
+            (Err(refused), _) => {
+                let refused = ApiError::from(refused).into_response();
+                Either::Right(Box::pin(ready(Ok(refused))))
+            }
         }
     }
 }
 
-fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, ApiError> {
+impl<S> Guard<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    async fn last_word(mut self, mut request: Request) -> Result<Response, Infallible> {
+        match admit(&self.app, self.scope, &request) {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                self.inner.call(request).await
+            }
+            Err(refused) => Ok(ApiError::from(refused).into_response()),
+        }
+    }
+}
+
+/// Why a request is not let in.
+enum Refused {
+    /// By a token that this node does not know.
+    Unknown,
+    Otherwise(ApiError),
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
+impl From<auth::Denied> for Refused {
+    fn from(denied: auth::Denied) -> Self {
+        match denied {
+            auth::Denied::UnknownToken => Self::Unknown,
+            denied => Self::Otherwise(denied.into()),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => auth::Denied::UnknownToken.into(),
+            Refused::Otherwise(error) => error,
+        }
+    }
+}
+
+fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, Refused> {
     if app.keys.is_open() {
         // A page in a browser of this machine may send requests here under a name of its own (DNS rebinding).
         let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
@@ -146,7 +205,7 @@ fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, Api
         if !host.is_some_and(auth::is_loopback_host) {
             let message =
                 "without a token this server answers only to the machine's own names, as in http://127.0.0.1";
-            return Err(ApiError::new(Code::AccessDenied, message));
+            return Err(ApiError::new(Code::AccessDenied, message).into());
         }
         // Or, without reading the answers, to its true name.
         let origin = request.headers().get(header::ORIGIN);
@@ -156,7 +215,7 @@ fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, Api
         };
         if origin.is_some_and(|origin| !of_machine(origin) && !app.cors_origins.contains(origin)) {
             let message = "without a token this server answers no pages of other machines";
-            return Err(ApiError::new(Code::AccessDenied, message));
+            return Err(ApiError::new(Code::AccessDenied, message).into());
         }
     }
     let caller = app.keys.verify(request.headers())?;

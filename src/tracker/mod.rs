@@ -101,7 +101,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { submits_max: limits::SUBMIT_LANE_MAX, retention: Retention::default(), clock: None, many: false }
+        Self {
+            submits_max: limits::SUBMIT_LANE_MAX,
+            retention: Retention::default(),
+            clock: None,
+            many: false,
+        }
     }
 }
 

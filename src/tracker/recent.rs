@@ -69,8 +69,12 @@ impl Recent {
         let operations = &changes.operations;
         let gone = |recorded: &Recorded| operations[recorded.touched].after.is_none();
         let kept = |recorded: &Recorded| recorded.event.kind == EventKind::Deleted || !gone(recorded);
-        let told: Vec<Arc<Told>> =
-            changes.events.drain(..).filter(kept).map(|recorded| Arc::new(Told::from(recorded.event))).collect();
+        let told: Vec<Arc<Told>> = changes
+            .events
+            .drain(..)
+            .filter(kept)
+            .map(|recorded| Arc::new(Told::from(recorded.event)))
+            .collect();
         self.extend(after, upto, &told)
     }
 
@@ -132,7 +136,8 @@ impl Run {
         let start = self.place(cursor);
         let looked: Vec<&Arc<Told>> = self.events.range(start..).take(limits::EVENTS_CHUNK).collect();
         let all = start + looked.len() == self.events.len();
-        let upto = if all { self.upto.max(cursor) } else { looked.last().map_or(cursor, |told| told.event.cursor) };
+        let upto =
+            if all { self.upto.max(cursor) } else { looked.last().map_or(cursor, |told| told.event.cursor) };
         let mine = looked.into_iter().filter(|told| told.event.operation.tenant() == tenant);
         Found { events: mine.cloned().collect(), upto }
     }

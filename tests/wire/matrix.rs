@@ -23,7 +23,13 @@ async fn routes() -> Vec<Entry> {
     let opened = Tracker::open(Box::new(store), reader, Options::default()).await;
     let (tracker, intake) = opened.expect("an empty store can be opened");
     let keys = Arc::new(Keys::default());
-    let app = App::new(Parts { tracker: tracker.clone(), keys, public_url: None, cors_origins: Vec::new() });
+    let app = App::new(Parts {
+        tracker: tracker.clone(),
+        keys,
+        registry: None,
+        public_url: None,
+        cors_origins: Vec::new(),
+    });
     let entries = routes::table(app).entries().to_vec();
     tracker.close();
     tokio::task::spawn_blocking(move || intake.join()).await.unwrap().unwrap();

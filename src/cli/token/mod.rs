@@ -6,7 +6,7 @@ mod stopped;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 
@@ -81,6 +81,26 @@ struct Place {
     /// Directory of the server's data
     #[arg(long, env = "LONGRUN_DATA", value_name = "DIR", default_value = "./longrun-data")]
     data: PathBuf,
+
+    /// The database of the nodes that share one, instead
+    #[arg(long, env = "LONGRUN_STORE", value_name = "URL", hide_env_values = true)]
+    store: Option<String>,
+}
+
+impl Place {
+    fn describe(&self) -> String {
+        std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone()).display().to_string()
+    }
+
+    /// Only making a token may make a store: the others would find nothing in a new one.
+    fn must_exist(&self) -> Result<(), Failure> {
+        if self.store.is_some() || Stopped::is_there(&self.data) {
+            return Ok(());
+        }
+        let message =
+            format!("there is no store in {}: give the server's data by --data", self.data.display());
+        Err(Failure::usage(message))
+    }
 }
 
 impl Token {
@@ -101,9 +121,9 @@ impl Create {
             scopes: self.scopes,
             queues: (!self.queues.is_empty()).then_some(self.queues),
         };
-        let mut door = Door::to(&self.place.data).await?;
+        let mut door = Door::to(&self.place).await?;
         let made = door.make(&request).await?;
-        output.note(&format!("made in {}; it is shown this once:", door.describe(&self.place.data)));
+        output.note(&format!("made in {}; it is shown this once:", door.describe(&self.place)));
         output.show(&made, |made| format!("{}\n\n{}", made.token, fields(&made.view)))?;
         Ok(Exit::Done)
     }
@@ -111,8 +131,8 @@ impl Create {
 
 impl List {
     async fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
-        must_exist(&self.place.data)?;
-        let list = Door::to(&self.place.data).await?.list().await?;
+        self.place.must_exist()?;
+        let list = Door::to(&self.place).await?.list().await?;
         output.show(&list, table)?;
         Ok(Exit::Done)
     }
@@ -124,21 +144,13 @@ impl Revoke {
         if !self.id.bytes().all(|byte| byte.is_ascii_alphanumeric()) || self.id.is_empty() {
             return Err(Failure::usage("give only the token's id: what stands between lr_ and the next _"));
         }
-        must_exist(&self.place.data)?;
-        Door::to(&self.place.data).await?.revoke(&self.id).await?;
+        self.place.must_exist()?;
+        Door::to(&self.place).await?.revoke(&self.id).await?;
         output.show(&serde_json::json!({ "id": self.id, "revoked": true }), |_| {
             format!("{} is revoked", self.id)
         })?;
         Ok(Exit::Done)
     }
-}
-
-/// Only making a token may make a store: the others would find nothing in a new one.
-fn must_exist(data: &Path) -> Result<(), Failure> {
-    if Stopped::is_there(data) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("there is no store in {}: give the server's data by --data", data.display())))
 }
 
 /// Where the credentials are.
@@ -149,25 +161,28 @@ enum Door {
 
 impl Door {
     /// The running server's, else that of the store itself.
-    async fn to(data: &Path) -> Result<Self, Failure> {
-        match Running::connect(data).await? {
+    async fn to(place: &Place) -> Result<Self, Failure> {
+        if let Some(url) = &place.store {
+            return Stopped::database(url.clone()).await.map(Self::Stopped);
+        }
+        match Running::connect(&place.data).await? {
             Some(running) => Ok(Self::Running(running)),
-            None => Stopped::open(data).map(Self::Stopped),
+            None => Stopped::open(&place.data).map(Self::Stopped),
         }
     }
 
-    fn describe(&self, data: &Path) -> String {
-        let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    fn describe(&self, place: &Place) -> String {
         match self {
-            Self::Running(_) => format!("the running server of {}", data.display()),
-            Self::Stopped(_) => format!("{}, where no server runs", data.display()),
+            Self::Running(_) => format!("the running server of {}", place.describe()),
+            Self::Stopped(_) if place.store.is_some() => "the database of all nodes".to_owned(),
+            Self::Stopped(_) => format!("{}, where no server runs", place.describe()),
         }
     }
 
     async fn make(&mut self, request: &TokenRequest) -> Result<TokenMade, Failure> {
         match self {
             Self::Running(running) => running.make(request).await,
-            Self::Stopped(stopped) => stopped.make(request),
+            Self::Stopped(stopped) => stopped.make(request).await,
         }
     }
 

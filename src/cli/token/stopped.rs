@@ -1,4 +1,4 @@
-//! The store of a server that does not run.
+//! The store of a server that does not run, or the database that nodes share, whether any runs or not.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use crate::store::clock::Machine;
 use crate::store::credential::Credential;
 use crate::store::sqlite::{self, OpenError, Options};
 use crate::store::turn::{Changes, Touches};
-use crate::store::{AllTenants, Reader, Store, StoreError};
+use crate::store::{AllTenants, Reader, Store, StoreError, postgres};
 
 /// A store that was opened for the credentials in it.
 pub(super) struct Stopped {
-    store: Box<dyn Store>,
+    /// None while a turn of it goes on.
+    store: Option<Box<dyn Store>>,
     reader: Arc<dyn Reader>,
 }
 
@@ -31,7 +32,23 @@ impl Stopped {
             }
             other => Failure::new(Exit::Failed, other.to_string()),
         })?;
-        Ok(Self { store: Box::new(store), reader })
+        Ok(Self { store: Some(Box::new(store)), reader })
+    }
+
+    /// Opens a database.
+    pub(super) async fn database(url: String) -> Result<Self, Failure> {
+        let options = postgres::Options { url, notify: false, connections: 1, time: None };
+        let opening = tokio::task::spawn_blocking(move || postgres::open(&options)).await;
+        let opened = opening.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let (store, reader) = opened.map_err(|error| {
+            let exit = match error {
+                postgres::OpenError::Url(_) => Exit::Usage,
+                postgres::OpenError::Unreachable { .. } => Exit::Unreachable,
+                _ => Exit::Failed,
+            };
+            Failure::new(exit, error.to_string())
+        })?;
+        Ok(Self { store: Some(Box::new(store)), reader })
     }
 
     /// Whether there is a store at all, of a running server or a stopped one.
@@ -39,12 +56,12 @@ impl Stopped {
         sqlite::is_there(data)
     }
 
-    pub(super) fn make(&mut self, request: &TokenRequest) -> Result<TokenMade, Failure> {
+    pub(super) async fn make(&mut self, request: &TokenRequest) -> Result<TokenMade, Failure> {
         let (credential, made) = admin::make(request, self.reader.now()).map_err(|error| match error {
             TokenRefused::Invalid { .. } => Failure::usage(error.to_string()),
             TokenRefused::NoRandomness(_) => Failure::new(Exit::Failed, error.to_string()),
         })?;
-        self.put(credential)?;
+        self.put(credential).await?;
         Ok(made)
     }
 
@@ -55,7 +72,7 @@ impl Stopped {
     pub(super) async fn revoke(&mut self, id: &str) -> Result<(), Failure> {
         let credentials = self.credentials().await?;
         match credentials.iter().find(|credential| &*credential.id == id) {
-            Some(credential) => self.put(admin::revoke(credential)),
+            Some(credential) => self.put(admin::revoke(credential)).await,
             None => Err(Failure::new(Exit::NotFound, format!("there is no token {id}"))),
         }
     }
@@ -68,12 +85,17 @@ impl Stopped {
     }
 
     /// One turn of the store, durable when it ends.
-    fn put(&mut self, credential: Credential) -> Result<(), Failure> {
+    async fn put(&mut self, credential: Credential) -> Result<(), Failure> {
         let mut changes = Changes { credentials: vec![credential], ..Changes::default() };
-        self.store
-            .begin(&Touches::default())
-            .and_then(|_| self.store.commit(&mut changes))
-            .map_err(|error| failed(&error))
+        let Some(mut store) = self.store.take() else { return Ok(()) };
+        // It blocks until it is durable.
+        let turn = tokio::task::spawn_blocking(move || {
+            let done = store.begin(&Touches::default()).and_then(|_| store.commit(&mut changes));
+            (store, done)
+        });
+        let (store, done) = turn.await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        self.store = Some(store);
+        done.map_err(|error| failed(&error))
     }
 }
 

@@ -1,5 +1,7 @@
 use std::sync::Mutex;
 
+use std::path::Path;
+
 use super::super::fake::{self, Asked};
 use super::*;
 use crate::auth::{Keys, Token as Secret, admin};
@@ -27,6 +29,10 @@ async fn made_listed_and_revoked(mut door: Door) {
 }
 
 /// A server as the tests need it: what it keeps is in memory.
+fn place(data: &Path) -> Place {
+    Place { data: data.to_owned(), store: None }
+}
+
 fn serve(path: &Path) {
     let keys = Mutex::new(Keys::default());
     let error = |status, message: &str| {
@@ -67,18 +73,18 @@ async fn a_running_server_is_asked_through_its_socket() {
     let data = tempfile::tempdir().unwrap();
     assert!(Running::connect(data.path()).await.unwrap().is_none());
     serve(&data.path().join("longrun.sock"));
-    let door = Door::to(data.path()).await.unwrap();
-    assert!(door.describe(data.path()).starts_with("the running server of /"));
+    let door = Door::to(&place(data.path())).await.unwrap();
+    assert!(door.describe(&place(data.path())).starts_with("the running server of /"));
     made_listed_and_revoked(door).await;
 }
 
 #[tokio::test]
 async fn the_store_of_a_stopped_server_is_opened_itself() {
     let data = tempfile::tempdir().unwrap();
-    let door = Door::to(data.path()).await.unwrap();
-    assert!(door.describe(data.path()).ends_with("where no server runs"));
+    let door = Door::to(&place(data.path())).await.unwrap();
+    assert!(door.describe(&place(data.path())).ends_with("where no server runs"));
     made_listed_and_revoked(door).await;
-    let kept = Door::to(data.path()).await.unwrap().list().await.unwrap();
+    let kept = Door::to(&place(data.path())).await.unwrap().list().await.unwrap();
     assert!(kept.value.len() == 1 && kept.value[0].revoked, "{kept:?}");
 }
 
@@ -86,7 +92,7 @@ async fn the_store_of_a_stopped_server_is_opened_itself() {
 async fn a_store_that_is_held_without_a_socket_cannot_be_reached() {
     let data = tempfile::tempdir().unwrap();
     let _held = Stopped::open(data.path()).unwrap();
-    let failure = Door::to(data.path()).await.err().unwrap();
+    let failure = Door::to(&place(data.path())).await.err().unwrap();
     assert_eq!(failure.exit, Exit::Unreachable);
     assert!(failure.message.contains("socket"), "{}", failure.message);
 }
@@ -102,7 +108,7 @@ async fn a_socket_that_a_killed_server_left_behind_is_no_server() {
 async fn a_list_of_a_directory_without_a_store_makes_none() {
     let parent = tempfile::tempdir().unwrap();
     for data in [parent.path().to_owned(), parent.path().join("none")] {
-        let place = || Place { data: data.clone() };
+        let place = || place(&data);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut output = Output::of_test(&mut out, &mut err, false);
         let listed = List { place: place() }.run(&mut output).await.unwrap_err();
@@ -118,7 +124,7 @@ async fn a_whole_token_is_not_taken_for_its_id() {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut output = Output::of_test(&mut out, &mut err, false);
     let whole = Secret::fresh().unwrap().reveal();
-    let place = Place { data: data.path().to_owned() };
+    let place = place(data.path());
     let failure = Revoke { id: whole.clone(), place }.run(&mut output).await.unwrap_err();
     assert!(failure.exit == Exit::Usage && !failure.message.contains(&whole), "{}", failure.message);
 }

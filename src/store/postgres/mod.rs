@@ -14,6 +14,7 @@ mod clock;
 mod columns;
 mod connect;
 mod counts;
+mod driver;
 mod error;
 mod hints;
 mod history;
@@ -36,7 +37,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 
 pub use error::OpenError;
@@ -51,6 +51,7 @@ use crate::store::{Store, StoreError};
 use clock::DatabaseClock;
 use columns::{Value, fields};
 use connect::Connector;
+use driver::Driver;
 use error::{Fault, Result};
 use hints::Hints;
 use lanes::Lanes;
@@ -83,7 +84,7 @@ const CURSOR_OF: &str = "SELECT cursor FROM longrun.operation WHERE seq = $1 \
 
 /// The writing half of a node.
 pub struct PostgresStore {
-    runtime: Runtime,
+    driver: Driver,
     connector: Connector,
     /// None: it was lost.
     client: Option<Client>,
@@ -160,7 +161,7 @@ impl PostgresStore {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             self.turn = None;
             self.client = None;
-            self.client = Some(self.runtime.block_on(self.connector.connect())?);
+            self.client = Some(self.driver.block_on(self.connector.connect())?);
         }
         Ok(())
     }
@@ -185,14 +186,14 @@ impl PostgresStore {
         // Whatever becomes of it, the next turn ends it first.
         self.turn = Some(Open::default());
         let loading = Loading::new(client, &mut self.resident, touches);
-        let (set, open) = self.runtime.block_on(loading.all(&begin))?;
+        let (set, open) = self.driver.block_on(loading.all(&begin))?;
         self.turn = Some(open);
         Ok(set)
     }
 
     fn roll_back(&mut self) {
         if let (Some(_), Some(client)) = (self.turn.take(), &self.client)
-            && self.runtime.block_on(client.batch_execute("ROLLBACK")).is_err()
+            && self.driver.block_on(async { Ok(client.batch_execute("ROLLBACK").await?) }).is_err()
         {
             self.client = None;
         }
@@ -219,7 +220,7 @@ impl PostgresStore {
                 last.and_then(|place| answers.of(place).first()).map(|row| fields(row).int()).transpose()?;
             Ok::<_, Fault>((last, fresh))
         };
-        let (last, fresh) = self.runtime.block_on(writing)?;
+        let (last, fresh) = self.driver.block_on(writing)?;
         for (lane, id) in fresh {
             self.resident.lanes.keep(id, lane);
         }
@@ -245,7 +246,7 @@ impl PostgresStore {
                 let answers = pipeline.run().await?;
                 Ok::<_, Fault>(answers.of(fate).first().and_then(|row| row.get::<_, Option<String>>(0)))
             };
-            match self.runtime.block_on(asked) {
+            match self.driver.block_on(asked) {
                 Ok(Some(fate)) if fate == "committed" => return Some(true),
                 Ok(Some(fate)) if fate == "aborted" => return Some(false),
                 Ok(Some(_)) => {}
@@ -269,7 +270,7 @@ impl PostgresStore {
             let cursors = answers.of(found).iter().filter_map(|row| row.get::<_, Option<i64>>(0));
             Ok::<_, Fault>(cursors.max())
         };
-        let last = self.runtime.block_on(asked).ok().flatten()?;
+        let last = self.driver.block_on(asked).ok().flatten()?;
         Some(last - (recorded.cursor - UNPLACED))
     }
 
@@ -288,7 +289,7 @@ impl PostgresStore {
         }
         self.kept = Instant::now();
         if let Some(client) = &self.client
-            && let Err(fault) = self.runtime.block_on(keep::keep(client))
+            && let Err(fault) = self.driver.block_on(keep::keep(client))
         {
             tracing::debug!(%fault, "the database was not kept in order this time");
             if matches!(fault, Fault::Away(_)) {
@@ -352,7 +353,7 @@ impl Store for PostgresStore {
             let answers = pipeline.run().await?;
             Ok(answers.of(due).first().map(|row| fields(row).maybe_time()).transpose()?.flatten())
         };
-        let due = self.runtime.block_on(asked).map_err(|fault| self.failed(fault))?;
+        let due = self.driver.block_on(asked).map_err(|fault| self.failed(fault))?;
         if marks {
             self.mark = now;
         }
@@ -370,10 +371,13 @@ impl Store for PostgresStore {
 impl Drop for PostgresStore {
     /// Numbers that were not used go back, if nobody took a block after this one.
     fn drop(&mut self) {
+        if !Driver::may_wait() {
+            return;
+        }
         self.roll_back();
         let Numbers { next, end } = self.resident.numbers;
         let Some(client) = self.client.take().filter(|_| next < end) else { return };
-        let given = self.runtime.block_on(async {
+        let given = self.driver.block_on(async {
             let mut pipeline = Pipeline::new(&client);
             pipeline.plain("BEGIN");
             pipeline.call(load::LOCK_BLOCKS, Vec::new());

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::runtime::Builder;
 use tokio_postgres::Client;
 
 use super::clock::DatabaseClock;
 use super::columns::{Value, fields};
 use super::connect::Connector;
+use super::driver::Driver;
 use super::error::{Fault, OpenError, Result};
 use super::hints::Hints;
 use super::lanes::Lanes;
@@ -56,11 +56,9 @@ impl std::fmt::Debug for Options {
 /// Opens the store of a database, or makes it. Not to be called where tasks run: it blocks.
 pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<PostgresReader>), OpenError> {
     let connector = Connector::parse(&options.url)?;
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| OpenError::Refused(error.to_string()))?;
-    let (client, found) = runtime.block_on(prepare(&connector, options))?;
+    let driver = Driver::new()?;
+    let prepared = driver.block_on(async { Ok(prepare(&connector, options).await) });
+    let (client, found) = prepared.map_err(|fault| OpenError::Refused(fault.to_string()))??;
     let Found { clock, told, epoch, mark } = found;
     let (lanes, damage) = (Arc::new(Lanes::default()), Arc::new(Damage::default()));
     let pool = connector.pool(options.connections)?;
@@ -76,7 +74,7 @@ pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<Postgr
         aside: std::collections::BTreeSet::new(),
     };
     let store = PostgresStore {
-        runtime,
+        driver,
         connector,
         client: Some(client),
         turn: None,

@@ -79,7 +79,6 @@ impl PostgresReader {
         Self { pool, clock, lanes, damage, epoch, hints, points: Points::default() }
     }
 
-
     pub(super) async fn client(&self) -> Result<Object> {
         Ok(self.pool.get().await?)
     }
@@ -250,12 +249,7 @@ impl Reader for PostgresReader {
         told(self.small_tables()).await
     }
 
-    async fn tail(
-        &self,
-        _: AllTenants,
-        after: i64,
-        limit: usize,
-    ) -> std::result::Result<Events, StoreError> {
+    async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> std::result::Result<Events, StoreError> {
         told(history::tail(self, after, limit)).await
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::operation::Status;
+use crate::store::query::plan::{Few, Index, Told, Way};
 use crate::store::query::{Filter, Listing, Order, Page, Query, Relation, Test, TextField};
-use crate::store::sqlite::list::{Few, Told, Way, ask};
-use crate::store::sqlite::scan::{Index, Scan, along, aside, failed, leased, ready};
+use crate::store::sqlite::list::ask;
+use crate::store::sqlite::scan::{Scan, along, aside, failed, leased, ready};
 use crate::store::{Reader, sqlite};
 
 fn query(filter: Option<Filter>) -> Query {
