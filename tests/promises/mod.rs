@@ -1,6 +1,7 @@
 //! What the server promises, a file a promise. What must run alone is in a module `alone`.
 
 mod clock;
+mod cluster;
 mod damaged;
 mod durable;
 mod followed;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use longrun_postgres::Database;
+
 use super::{Client, PATIENCE, signal};
 
 /// The binary under test.
@@ -22,14 +24,33 @@ pub struct Server {
     arguments: Vec<String>,
     /// Removes the directory in the end, unless it is another's.
     _scratch: Option<tempfile::TempDir>,
+    /// Drops the database in the end, if it has one of its own.
+    _database: Option<Database>,
 }
+
+/// With this set, every server with an empty directory is a node over an empty database: so the whole suite is a test of
+/// that store, too.
+const OVER_POSTGRES: &str = "LONGRUN_TEST_OVER_POSTGRES";
 
 impl Server {
     /// A server with these further arguments, over an empty directory.
     pub fn start(arguments: &[&str]) -> Self {
         let scratch = tempfile::tempdir().expect("a temporary directory can be made");
         let data = scratch.path().join("data");
-        Self::new(&data, serve(&data), arguments, Some(scratch))
+        let database = std::env::var_os(OVER_POSTGRES).map(|_| Database::create());
+        let mut head = serve(&data);
+        head.extend(database.iter().flat_map(|database| over(&database.url())));
+        let mut server = Self::new(&data, head, arguments, Some(scratch));
+        server._database = database;
+        server
+    }
+
+    /// A node over a database, beside others perhaps.
+    pub fn node(url: &str, arguments: &[&str]) -> Self {
+        let scratch = tempfile::tempdir().expect("a temporary directory can be made");
+        let data = scratch.path().join("data");
+        let head = serve(&data).into_iter().chain(over(url)).collect();
+        Self::new(&data, head, arguments, Some(scratch))
     }
 
     /// A server that keeps nothing, whose clock can be set ahead.
@@ -45,7 +66,7 @@ impl Server {
     fn new(data: &Path, head: Vec<OsString>, arguments: &[&str], scratch: Option<tempfile::TempDir>) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let (child, url) = spawn(&head, "127.0.0.1:0", &arguments);
-        Self { child, url, data: data.to_owned(), head, arguments, _scratch: scratch }
+        Self { child, url, data: data.to_owned(), head, arguments, _scratch: scratch, _database: None }
     }
 
     /// Its data directory.
@@ -98,6 +119,10 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn over(url: &str) -> [OsString; 2] {
+    ["--store".into(), url.into()]
 }
 
 fn serve(data: &Path) -> Vec<OsString> {
