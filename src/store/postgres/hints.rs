@@ -32,13 +32,13 @@ const UNLISTEN: &str = "UNLISTEN *";
 
 /// The hints of one node.
 pub(super) struct Hints {
-    line: Arc<Line>,
+    pub(super) line: Arc<Line>,
     /// Those who listen and tell; they end with this.
     tasks: OnceLock<JoinSet<()>>,
 }
 
 /// What goes in and out.
-struct Line {
+pub(super) struct Line {
     connector: Connector,
     pool: Pool,
     /// Whether others are told and listened to.
@@ -140,7 +140,7 @@ impl Line {
     }
 
     /// Listens until the connection is lost, or it shows that nothing is heard on it.
-    async fn listen(&self, heard: &mut bool) -> Result<()> {
+    pub(super) async fn listen(&self, heard: &mut bool) -> Result<()> {
         let (config, tls) = self.connector.config();
         let (client, mut connection) = config.connect(tls).await?;
         let arriving = async {

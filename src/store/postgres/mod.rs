@@ -31,6 +31,8 @@ mod prune;
 mod queues;
 mod reader;
 mod save;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::collections::BTreeSet;
