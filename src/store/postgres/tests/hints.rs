@@ -72,8 +72,4 @@ async fn where_nothing_comes_back_nothing_is_heard() {
     let mut heard = false;
     let silent = node(&here, &elsewhere).line.listen(&mut heard).await;
     assert!(silent.is_ok() && !heard, "{silent:?}");
-    let mut heard = false;
-    let hints = node(&here, &here);
-    let good = timeout(Duration::from_secs(3), hints.line.listen(&mut heard)).await;
-    assert!(good.is_err() && heard, "{good:?}");
 }
