@@ -81,8 +81,13 @@ pub struct Given {
     data: Option<PathBuf>,
 
     /// PostgreSQL database that the data is in instead, shared by all nodes that name it:
-    /// postgres://USER:PASSWORD@HOST/DATABASE
-    #[arg(long, env = "LONGRUN_STORE", value_name = "URL", hide_env_values = true)]
+    /// <postgres://USER:PASSWORD@HOST/DATABASE>
+    #[arg(
+        long,
+        env = "LONGRUN_STORE",
+        value_name = "postgres://USER:PASSWORD@HOST/DATABASE",
+        hide_env_values = true
+    )]
     store: Option<String>,
 
     /// Whether nodes tell each other of their commits by LISTEN and NOTIFY; off, behind a pooler that gives each

@@ -348,9 +348,9 @@ impl Intake {
     }
 
     /// Other nodes make things due of which this one hears only when it looks.
-    fn at_least_in_a_while(&self, next: Option<Timestamp>) -> Option<Timestamp> {
+    fn at_least_in_a_while(&self, next: Option<Timestamp>) -> Timestamp {
         let look = self.alive_at.plus(limits::LOOK_EVERY);
-        Some(next.map_or(look, |next| next.min(look)))
+        next.map_or(look, |next| next.min(look))
     }
 
     /// After the commit: what is done by it, and what falls due next.
@@ -367,7 +367,7 @@ impl Intake {
                 Err(error @ StoreError::Failed(_)) => return Err(error),
                 // Asked again in a moment.
                 Err(_) => Some(self.alive_at.plus(BUSY_PAUSE)),
-                Ok(next) if self.shared.many => self.at_least_in_a_while(next),
+                Ok(next) if self.shared.many => Some(self.at_least_in_a_while(next)),
                 Ok(next) => next,
             };
             return Ok(());

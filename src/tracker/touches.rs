@@ -54,7 +54,9 @@ impl Intake {
     /// What waiting claims ask for, where other nodes may have made some of it ready.
     fn peeked(&self) -> Vec<Want> {
         let mut wants = self.claims.wants(|_| true);
-        wants.iter_mut().for_each(|want| want.limit = want.limit.min(limits::TURN_PEEKED_MAX));
+        for want in &mut wants {
+            want.limit = want.limit.min(limits::TURN_PEEKED_MAX);
+        }
         wants
     }
 

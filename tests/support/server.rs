@@ -25,7 +25,8 @@ pub struct Server {
     /// Removes the directory in the end, unless it is another's.
     _scratch: Option<tempfile::TempDir>,
     /// Drops the database in the end, if it has one of its own.
-    _database: Option<Database>,
+    #[allow(dead_code)] // It is there to be dropped.
+    database: Option<Database>,
 }
 
 /// With this set, every server with an empty directory is a node over an empty database: so the whole suite is a test of
@@ -41,7 +42,7 @@ impl Server {
         let mut head = serve(&data);
         head.extend(database.iter().flat_map(|database| over(&database.url())));
         let mut server = Self::new(&data, head, arguments, Some(scratch));
-        server._database = database;
+        server.database = database;
         server
     }
 
@@ -66,7 +67,7 @@ impl Server {
     fn new(data: &Path, head: Vec<OsString>, arguments: &[&str], scratch: Option<tempfile::TempDir>) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let (child, url) = spawn(&head, "127.0.0.1:0", &arguments);
-        Self { child, url, data: data.to_owned(), head, arguments, _scratch: scratch, _database: None }
+        Self { child, url, data: data.to_owned(), head, arguments, _scratch: scratch, database: None }
     }
 
     /// Its data directory.

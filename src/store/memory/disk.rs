@@ -240,9 +240,9 @@ impl Kept {
     pub(super) fn save(&mut self, changes: &mut Changes, now: Timestamp) {
         self.mark = self.mark.max(Some(now));
         if changes.events.is_empty() {
-            self.look(now)
+            self.look(now);
         } else {
-            self.looked = Some(now)
+            self.looked = Some(now);
         }
         changes.number(self.last_cursor + 1);
         for (key, delta) in count_deltas(&changes.operations) {

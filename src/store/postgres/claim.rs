@@ -99,7 +99,7 @@ impl<'a> Wants<'a> {
 
 impl<'a> Group<'a> {
     fn ask(&self, pipeline: &mut Pipeline<'a>, aside: Value<'a>) -> Place {
-        fn names<'a>(names: Option<&'a std::sync::Arc<[crate::operation::Name]>>) -> Value<'a> {
+        fn names(names: Option<&std::sync::Arc<[crate::operation::Name]>>) -> Value<'_> {
             Value::Texts(names.map(|names| names.iter().map(crate::operation::Name::as_str).collect()))
         }
         let values = vec![

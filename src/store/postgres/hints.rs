@@ -25,7 +25,7 @@ const ALIVE: Duration = Duration::from_secs(30);
 /// How long it takes until a lost connection is made again, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long it takes until a place where nothing is heard is tried again.
-const DEAF: Duration = Duration::from_secs(300);
+const DEAF: Duration = Duration::from_mins(5);
 
 const LISTEN: &str = "LISTEN longrun";
 const UNLISTEN: &str = "UNLISTEN *";

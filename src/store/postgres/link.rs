@@ -15,9 +15,12 @@ use super::error::{Fault, Result};
 /// gives every transaction another connection is no obstacle.
 pub(super) struct Pipeline<'c> {
     client: &'c Client,
-    calls:
-        Vec<Pin<Box<dyn Future<Output = std::result::Result<Vec<Row>, tokio_postgres::Error>> + Send + 'c>>>,
+    calls: Vec<Call<'c>>,
 }
+
+/// A statement that is sent when it is first polled.
+type Call<'c> =
+    Pin<Box<dyn Future<Output = std::result::Result<Vec<Row>, tokio_postgres::Error>> + Send + 'c>>;
 
 /// The place of a statement in its pipeline, to find its rows by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -95,15 +95,14 @@ pub(super) async fn page(reader: &PostgresReader, query: &Query) -> Result<Listi
         page.operations = filling.operations;
     }
     if query.count {
-        page.count = match told.count {
-            Some(count) => Some(count),
-            None => {
-                let mut scan = Scan::new(reader, &client, query, Aim::Count(0));
-                match (scan.go(told.way).await?, scan.aim) {
-                    (End::Late, _) => return Ok(Listing::TooBroad),
-                    (_, Aim::Count(count)) => Some(count),
-                    (_, Aim::Page(_)) => None,
-                }
+        page.count = if let Some(count) = told.count {
+            Some(count)
+        } else {
+            let mut scan = Scan::new(reader, &client, query, Aim::Count(0));
+            match (scan.go(told.way).await?, scan.aim) {
+                (End::Late, _) => return Ok(Listing::TooBroad),
+                (_, Aim::Count(count)) => Some(count),
+                (_, Aim::Page(_)) => None,
             }
         };
     }

@@ -1,7 +1,7 @@
 //! The store that several nodes share: a PostgreSQL database, 15 or later.
 //!
 //! [`open()`] connects, checks what is there and brings it to the latest schema. A turn is one round trip that loads (`load`,
-//! with `queues`, `claim` and `prune`) and one that writes and commits (`save`); `link` sends statements together. Between
+//! with `queues`, `claim` and `prune`) and one that writes and commits (`save`, with the statements of `writes`); `link` sends statements together. Between
 //! the turns `keep` does what has to be done now and then. `reader` is the other half, with `points`, `list`, `history` and
 //! `counts`; `hints` lets one node hear of another's commits. `operations`, `columns` and `lanes` stand between rows and
 //! operations.
@@ -34,6 +34,7 @@ mod save;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod writes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -160,12 +160,11 @@ async fn resume(client: &Client, options: &Options) -> Result<Found> {
     let last_event = answers.of(last_event).first().map(|row| fields(row).time()).transpose()?;
     let mark = mark.max(last_event);
     let now = answers.of(now).first().map(|row| fields(row).time()).transpose()?.unwrap_or(Timestamp::MIN);
-    let (source, told): (Arc<dyn TimeSource>, _) = match &options.time {
-        Some(time) => (time.clone(), None),
-        None => {
-            let told = Arc::new(DatabaseClock::new(now));
-            (told.clone(), Some(told))
-        }
+    let (source, told): (Arc<dyn TimeSource>, _) = if let Some(time) = &options.time {
+        (time.clone(), None)
+    } else {
+        let told = Arc::new(DatabaseClock::new(now));
+        (told.clone(), Some(told))
     };
     let clock = Arc::new(Clock::new(source, mark));
     let now = clock.now();

@@ -94,8 +94,8 @@ pub(super) fn ask<'a>(pipeline: &mut Pipeline<'a>, touches: &'a Touches, due: &[
     });
     let changing = (!queues.is_empty()).then(|| {
         let tenants = || Value::texts(queues.iter().map(|(tenant, _)| tenant.as_str()));
-        let names = Value::texts(queues.iter().map(|(_, queue)| queue.as_str()));
-        let standing = pipeline.call(&CHANGING, vec![tenants(), names]);
+        let changing = Value::texts(queues.iter().map(|(_, queue)| queue.as_str()));
+        let standing = pipeline.call(&CHANGING, vec![tenants(), changing]);
         (standing, pipeline.call(CONTROLLED_OF, vec![tenants()]))
     });
     Asked { concerned, changing }

@@ -98,9 +98,10 @@ impl PostgresReader {
         of: &[Seq],
         payloads: bool,
     ) -> Result<Vec<Operation>> {
-        let (sql, read) = match payloads {
-            true => (&*BY_SEQ, operations::whole as fn(&Row, &Lanes, &Damage) -> _),
-            false => (&*BARE_BY_SEQ, operations::read as _),
+        let (sql, read) = if payloads {
+            (&*BY_SEQ, operations::whole as fn(&Row, &Lanes, &Damage) -> _)
+        } else {
+            (&*BARE_BY_SEQ, operations::read as _)
         };
         let mut pipeline = Pipeline::new(client);
         let found = pipeline.call(sql, vec![seqs(of)]);

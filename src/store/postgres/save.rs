@@ -5,143 +5,23 @@
 //! order of commits, and two turns that bring the same key meet one after the other, not crosswise.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use tokio_postgres::Client;
 
-use super::Resident;
 use super::columns::{Value, Values, fields};
 use super::error::Result;
 use super::lanes::LaneId;
 use super::link::{Pipeline, Place};
 use super::load::{KNOWN_LANES, lane_values, seqs};
+use super::{Resident, writes};
 use crate::limits;
 use crate::operation::{Lane, Payload, Seq, State};
-use crate::store::stored::row::{PLACE, SPEC_WRITTEN, STANDING, WAKE};
 use crate::store::stored::{Bind, Damaged, codes, event, lease, registry, row};
 use crate::store::turn::{Changes, count_deltas};
 
 /// The first of the numbers that stand for cursors until the turn has its place: see `longrun.placed` of the schema.
 pub(super) const UNPLACED: i64 = 1 << 62;
-
-const ADD_LANES: &str = "INSERT INTO longrun.lane (tenant, queue, operation_type) \
-     SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS l (t, q, o) ORDER BY t, q, o ON CONFLICT DO NOTHING";
-const ORDER: &str = "SELECT pg_advisory_xact_lock(7804106202)";
-const LAST_CURSOR: &str = "SELECT set_config('longrun.last_cursor', greatest( \
-     coalesce((SELECT max(cursor) FROM longrun.event), 0), \
-     coalesce((SELECT value FROM longrun.meta WHERE key = 'pruned_upto'), 0))::text, true)::bigint";
-
-/// A statement that gives one row for each that it changed, and how many those are to be.
-fn guarded(sql: &str, expected: &str) -> String {
-    format!(
-        "WITH changed AS ({sql} RETURNING 1) SELECT longrun.expect((SELECT count(*) FROM changed), {expected})"
-    )
-}
-
-/// `$1, $2, …` as arrays of a row's columns.
-fn unnest(columns: usize) -> String {
-    let holes: Vec<String> = (1..=columns).map(|number| format!("${number}")).collect();
-    format!("unnest({})", holes.join(", "))
-}
-
-fn insert(table: &str, columns: &[&str]) -> String {
-    let names = columns.join(", ");
-    let values: Vec<String> = columns.iter().map(|name| placed(&format!("v.{name}"))).collect();
-    format!(
-        "INSERT INTO longrun.{table} ({names}) SELECT {} FROM {} AS v ({names})",
-        values.join(", "),
-        unnest(columns.len())
-    )
-}
-
-/// Cursors are told relative to the turn's place.
-fn placed(column: &str) -> String {
-    if column == "v.cursor" || column == "v.previous" {
-        format!("longrun.placed({column})")
-    } else {
-        column.to_owned()
-    }
-}
-
-fn replacing(table: &str, columns: &[&str], key: &[&str]) -> String {
-    let rest: Vec<String> = columns
-        .iter()
-        .filter(|name| !key.contains(name))
-        .map(|name| format!("{name} = excluded.{name}"))
-        .collect();
-    format!("{} ON CONFLICT ({}) DO UPDATE SET {}", insert(table, columns), key.join(", "), rest.join(", "))
-}
-
-static INSERT: LazyLock<String> =
-    LazyLock::new(|| insert("operation", &[&STANDING[..], &PLACE, &WAKE, &SPEC_WRITTEN].concat()));
-static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    let columns = [&STANDING[..], &PLACE, &WAKE].concat();
-    let set: Vec<String> =
-        columns.iter().map(|name| format!("{name} = {}", placed(&format!("v.{name}")))).collect();
-    let count = columns.len() + 2;
-    guarded(
-        &format!(
-            "UPDATE longrun.operation o SET {} FROM {} AS v ({}, seq, loaded) \
-             WHERE o.seq = v.seq AND o.version = v.loaded",
-            set.join(", "),
-            unnest(count),
-            columns.join(", ")
-        ),
-        &format!("${}", count + 1),
-    )
-});
-static DELETE: LazyLock<String> = LazyLock::new(|| {
-    guarded(
-        "DELETE FROM longrun.operation o USING unnest($1::bigint[], $2::bigint[]) AS v (seq, loaded) \
-         WHERE o.seq = v.seq AND o.version = v.loaded",
-        "$3",
-    )
-});
-const DELETE_PAYLOADS: &str = "DELETE FROM longrun.payload WHERE slot IN (SELECT unnest($1::bigint[]) * 2 UNION ALL SELECT unnest($1::bigint[]) * 2 + 1)";
-const DELETE_CHECKPOINTS: &str = "DELETE FROM longrun.checkpoint WHERE seq = ANY ($1)";
-const DELETE_ATTEMPTS: &str = "DELETE FROM longrun.attempt WHERE seq = ANY ($1)";
-const FORGET_ATTEMPTS: &str = "DELETE FROM longrun.attempt a USING unnest($1::bigint[], $2::bigint[]) AS v (seq, upto) \
-     WHERE a.seq = v.seq AND a.token <= v.upto";
-
-static PAYLOAD: LazyLock<String> = LazyLock::new(|| insert("payload", &["slot", "json"]));
-static CHECKPOINT: LazyLock<String> = LazyLock::new(|| replacing("checkpoint", &["seq", "json"], &["seq"]));
-static EVENT: LazyLock<String> = LazyLock::new(|| insert("event", &event::WRITTEN));
-static COUNTER: LazyLock<String> =
-    LazyLock::new(|| insert("counter", &["tenant", "queue", "status", "held", "external", "n"]));
-static ATTEMPT: LazyLock<String> = LazyLock::new(|| insert("attempt", &registry::ATTEMPT));
-static WORKER: LazyLock<String> = LazyLock::new(|| replacing("worker", &registry::WORKER, &["tenant", "id"]));
-static CREDENTIAL: LazyLock<String> =
-    LazyLock::new(|| replacing("credential", &registry::CREDENTIAL, &["id"]));
-static QUEUE: LazyLock<String> = LazyLock::new(|| replacing("queue", &registry::QUEUE, &["tenant", "name"]));
-const FORGET_WORKERS: &str = "DELETE FROM longrun.worker w USING unnest($1::text[], $2::text[]) AS v (tenant, id) \
-     WHERE w.tenant = v.tenant AND w.id = v.id";
-const FORGET_QUEUES: &str = "DELETE FROM longrun.queue q USING unnest($1::text[], $2::text[]) AS v (tenant, name) \
-     WHERE q.tenant = v.tenant AND q.name = v.name";
-static META: LazyLock<String> = LazyLock::new(|| {
-    "INSERT INTO longrun.meta (key, value) SELECT * FROM unnest($1::text[], $2::bigint[]) \
-     ON CONFLICT (key) DO UPDATE SET value = greatest(longrun.meta.value, excluded.value)"
-        .to_owned()
-});
-
-static ADD_LEASES: LazyLock<String> =
-    LazyLock::new(|| insert("lease", &[&["lane", "seq"], &lease::LEASE[..]].concat()));
-static MOVE_LEASES: LazyLock<String> = LazyLock::new(|| {
-    guarded(
-        "UPDATE longrun.lease le SET until = v.until, cap = v.cap, pending_until = v.pending_until, \
-         pending_percent = v.pending_percent, pending_detail = v.pending_detail \
-         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) \
-         AS v (until, cap, pending_until, pending_percent, pending_detail, seq, token) \
-         WHERE le.seq = v.seq AND le.token = v.token",
-        "$8",
-    )
-});
-static END_LEASES: LazyLock<String> = LazyLock::new(|| {
-    guarded(
-        "DELETE FROM longrun.lease le USING unnest($1::bigint[], $2::bigint[]) AS v (seq, token) \
-         WHERE le.seq = v.seq AND le.token = v.token",
-        "$3",
-    )
-});
 
 /// Lanes that this turn is the first to use, at this node.
 pub(super) type FreshLanes = HashMap<Arc<Lane>, LaneId>;
@@ -157,7 +37,7 @@ pub(super) async fn add_lanes(client: &Client, resident: &Resident, changes: &Ch
     }
     let named: Vec<&Lane> = fresh.iter().map(|lane| &***lane).collect();
     let mut pipeline = Pipeline::new(client);
-    pipeline.call(ADD_LANES, lane_values(&named));
+    pipeline.call(writes::ADD_LANES, lane_values(&named));
     let found = pipeline.call(KNOWN_LANES, lane_values(&named));
     for found in pipeline.run().await?.of(found) {
         let mut fields = fields(found);
@@ -188,8 +68,8 @@ impl<'a> Writing<'a> {
         // What was deleted goes first: its id and key are free again for the same turn's submits.
         self.add_deleted(pipeline);
         let last = (!changes.events.is_empty()).then(|| {
-            pipeline.call(ORDER, Vec::new());
-            pipeline.call(LAST_CURSOR, Vec::new())
+            pipeline.call(writes::ORDER, Vec::new());
+            pipeline.call(writes::LAST_CURSOR, Vec::new())
         });
         self.add_operations(pipeline)?;
         self.add_payloads(pipeline);
@@ -212,10 +92,10 @@ impl<'a> Writing<'a> {
         let numbers = || Value::ints(gone.iter().map(|(seq, _)| *seq));
         let versions = Value::ints(gone.iter().map(|(_, version)| *version));
         let count = Value::Int(i64::try_from(gone.len()).unwrap_or(i64::MAX));
-        pipeline.call(&DELETE, vec![numbers(), versions, count]);
-        pipeline.call(DELETE_PAYLOADS, vec![numbers()]);
-        pipeline.call(DELETE_CHECKPOINTS, vec![numbers()]);
-        pipeline.call(DELETE_ATTEMPTS, vec![numbers()]);
+        pipeline.call(&writes::DELETE, vec![numbers(), versions, count]);
+        pipeline.call(writes::DELETE_PAYLOADS, vec![numbers()]);
+        pipeline.call(writes::DELETE_CHECKPOINTS, vec![numbers()]);
+        pipeline.call(writes::DELETE_ATTEMPTS, vec![numbers()]);
     }
 
     fn add_operations(&self, pipeline: &mut Pipeline<'a>) -> Result<()> {
@@ -233,8 +113,8 @@ impl<'a> Writing<'a> {
                 row::bind_spec(values, after, self.lane(&after.spec.lane)?);
             }
         }
-        call_guarded(pipeline, &UPDATE, old);
-        call(pipeline, &INSERT, new);
+        call_guarded(pipeline, &writes::UPDATE, old);
+        call(pipeline, &writes::INSERT, new);
         Ok(())
     }
 
@@ -268,10 +148,10 @@ impl<'a> Writing<'a> {
                 values.blob(Some(checkpoint.get().as_bytes()));
             }
         }
-        call(pipeline, &PAYLOAD, payloads);
-        call(pipeline, &CHECKPOINT, checkpoints);
+        call(pipeline, &writes::PAYLOAD, payloads);
+        call(pipeline, &writes::CHECKPOINT, checkpoints);
         if !over.is_empty() {
-            pipeline.call(DELETE_CHECKPOINTS, vec![seqs(&over)]);
+            pipeline.call(writes::DELETE_CHECKPOINTS, vec![seqs(&over)]);
         }
     }
 
@@ -302,9 +182,9 @@ impl<'a> Writing<'a> {
                 }
             }
         }
-        call_guarded(pipeline, &MOVE_LEASES, moved);
-        call_guarded(pipeline, &END_LEASES, ends);
-        call(pipeline, &ADD_LEASES, begins);
+        call_guarded(pipeline, &writes::MOVE_LEASES, moved);
+        call_guarded(pipeline, &writes::END_LEASES, ends);
+        call(pipeline, &writes::ADD_LEASES, begins);
         Ok(())
     }
 
@@ -319,7 +199,7 @@ impl<'a> Writing<'a> {
             values.put(key.external);
             values.put(delta);
         }
-        call(pipeline, &COUNTER, counts);
+        call(pipeline, &writes::COUNTER, counts);
     }
 
     fn add_events(&self, pipeline: &mut Pipeline<'a>) -> Result<()> {
@@ -328,7 +208,7 @@ impl<'a> Writing<'a> {
             let lane = self.lane(&recorded.event.operation.spec.lane)?;
             event::bind(events.row(), recorded, lane, gone);
         }
-        call(pipeline, &EVENT, events);
+        call(pipeline, &writes::EVENT, events);
         Ok(())
     }
 
@@ -345,24 +225,28 @@ impl<'a> Writing<'a> {
                 values.put(upto);
             }
         }
-        call(pipeline, &ATTEMPT, ended);
-        call(pipeline, FORGET_ATTEMPTS, forgotten);
+        call(pipeline, &writes::ATTEMPT, ended);
+        call(pipeline, writes::FORGET_ATTEMPTS, forgotten);
         let mut out = Values::default();
         for (tenant, worker) in workers_forgotten {
             let values = out.row();
             values.put_text(tenant.as_str());
             values.put_text(worker.as_str());
         }
-        call(pipeline, FORGET_WORKERS, out);
+        call(pipeline, writes::FORGET_WORKERS, out);
         let latest: HashMap<_, _> = workers.iter().map(|seen| ((&seen.tenant, &seen.worker), seen)).collect();
         let mut seen = Values::default();
-        latest.values().for_each(|worker| registry::bind_worker(seen.row(), worker));
-        call(pipeline, &WORKER, seen);
+        for worker in latest.values() {
+            registry::bind_worker(seen.row(), worker);
+        }
+        call(pipeline, &writes::WORKER, seen);
         let latest: HashMap<_, _> =
             credentials.iter().map(|credential| (&credential.id, credential)).collect();
         let mut kept = Values::default();
-        latest.values().for_each(|credential| registry::bind_credential(kept.row(), credential));
-        call(pipeline, &CREDENTIAL, kept);
+        for credential in latest.values() {
+            registry::bind_credential(kept.row(), credential);
+        }
+        call(pipeline, &writes::CREDENTIAL, kept);
         let latest: HashMap<_, _> =
             queues.iter().map(|queue| ((&queue.tenant, &queue.name), queue)).collect();
         let (mut set, mut out) = (Values::default(), Values::default());
@@ -375,11 +259,11 @@ impl<'a> Writing<'a> {
                 registry::bind_queue(set.row(), queue);
             }
         }
-        call(pipeline, &QUEUE, set);
-        call(pipeline, FORGET_QUEUES, out);
+        call(pipeline, &writes::QUEUE, set);
+        call(pipeline, writes::FORGET_QUEUES, out);
         if !self.meta.is_empty() {
             let keys = Value::texts(self.meta.iter().map(|(key, _)| *key));
-            pipeline.call(&META, vec![keys, Value::ints(self.meta.iter().map(|(_, value)| *value))]);
+            pipeline.call(&writes::META, vec![keys, Value::ints(self.meta.iter().map(|(_, value)| *value))]);
         }
     }
 }

@@ -95,7 +95,7 @@ pub(in crate::store) fn bind_queue<'v>(row: &mut impl Bind<'v>, queue: &'v Queue
     row.put_text(queue.name.as_str());
     row.put(paused);
     row.int(max_running.map(i64::from));
-    row.int(max_waiting.map(|most| i64::try_from(most).unwrap_or(i64::MAX)));
+    row.int(max_waiting.map(i64::from));
 }
 
 pub(in crate::store) fn queue<'r>(fields: &mut Fields<impl Columns<'r>>) -> Result<Queue> {

@@ -73,9 +73,10 @@ impl Postgres {
     pub fn shared() -> &'static str {
         // Never dropped: it ends with the process, by its guard.
         static SERVER: OnceLock<(String, Option<Postgres>)> = OnceLock::new();
-        let (url, _) = SERVER.get_or_init(|| match std::env::var(SHARED) {
-            Ok(url) => (url, None),
-            Err(_) => {
+        let (url, _) = SERVER.get_or_init(|| {
+            if let Ok(url) = std::env::var(SHARED) {
+                (url, None)
+            } else {
                 let server = Self::start(&[("max_connections", "300"), ("shared_buffers", "64MB")]);
                 (server.url("postgres"), Some(server))
             }
@@ -211,6 +212,10 @@ impl Drop for Database {
 }
 
 /// Runs statements at a place.
+///
+/// # Panics
+///
+/// When the system grants no thread.
 pub fn execute(url: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
     // A thread of its own: the caller may be in the middle of a runtime.
     std::thread::scope(|scope| {
