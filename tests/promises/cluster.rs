@@ -112,10 +112,8 @@ async fn a_watcher_at_one_node_hears_all_that_is_done_at_both_in_order_and_once(
     const EACH: usize = 60;
     let pair = Pair::start(&[]);
     let (a, b) = pair.clients();
-    let mut streams = [
-        a.watch("/v1.0/operations/watch?queue=w", None).await,
-        b.watch("/v1.0/operations/watch?queue=w", None).await,
-    ];
+    let mut streams =
+        [a.watch("/v1.0/events?queue=w", None).await, b.watch("/v1.0/events?queue=w", None).await];
     for stream in &mut streams {
         stream.begin().await;
     }
