@@ -84,24 +84,16 @@ pub(super) struct Chores {
     /// Leases rest.
     pub(super) late: bool,
     pub(super) prune: Option<Prune>,
-<<<<<<< HEAD
     /// Rows of workers have waited for long enough.
     pub(super) workers: bool,
-}
-
-impl Chores {
-    /// Whether there is nothing to do without entries.
-    fn is_empty(&self) -> bool {
-        !(self.due || self.late || self.workers) && self.prune.is_none()
-=======
     /// Other nodes may have made something ready for claims that wait.
     pub(super) peek: bool,
 }
 
 impl Chores {
-    fn are_none(&self) -> bool {
-        !(self.due || self.late || self.peek) && self.prune.is_none()
->>>>>>> 4c75b18 (Let the tracker follow a store that several nodes write: publish its events, peek for claims that wait)
+    /// Whether there is nothing to do without entries.
+    fn is_empty(&self) -> bool {
+        !(self.due || self.late || self.workers || self.peek) && self.prune.is_none()
     }
 }
 
@@ -134,11 +126,7 @@ impl Intake {
             let mut chores = self.chores(&batch.entries);
             chores.peek |= self.claims.ask_for(&batch.news.lanes);
             let mut outcome = Ok(());
-<<<<<<< HEAD
             if !batch.entries.is_empty() || !chores.is_empty() {
-=======
-            if !batch.entries.is_empty() || !chores.are_none() {
->>>>>>> 4c75b18 (Let the tracker follow a store that several nodes write: publish its events, peek for claims that wait)
                 self.supersede(&batch.entries);
                 outcome = self.turn(batch.entries, chores);
             }
@@ -191,12 +179,9 @@ impl Intake {
             due,
             late: self.late,
             prune: self.pruning.step(self.alive_at, self.reader.clock(), entries),
-<<<<<<< HEAD
             workers: self.shared.workers.is_due(self.alive_at),
-=======
             // Whatever hints got lost: at least this often.
             peek: due && self.shared.many && !self.claims.is_empty(),
->>>>>>> 4c75b18 (Let the tracker follow a store that several nodes write: publish its events, peek for claims that wait)
         }
     }
 
