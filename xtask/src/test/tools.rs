@@ -14,6 +14,18 @@ struct Program {
     why: &'static str,
 }
 
+/// Looks where `tests/postgres` does.
+const POSTGRES: &str = r#"
+for bin in "$LONGRUN_POSTGRES_BIN" /usr/lib/postgresql/*/bin "$(dirname "$(command -v postgres)")"; do
+    "$bin/postgres" --version 2>/dev/null | grep -E '[)] (1[5-9]|[2-9][0-9])' && exit
+done
+exit 1"#;
+
+/// Debian makes and starts a server along with PostgreSQL's programs. Nobody here needs one.
+const NO_SERVER: &str = "mkdir -p /etc/postgresql-common/createcluster.d && \
+    echo create_main_cluster = false >/etc/postgresql-common/createcluster.d/longrun-tests.conf";
+const AS_BEFORE: &str = "rm /etc/postgresql-common/createcluster.d/longrun-tests.conf";
+
 const PROGRAMS: &[Program] = &[
     Program {
         name: "strace",
@@ -40,8 +52,14 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "postgres",
         debian_package: "postgresql",
-        probe: &["sh", "-c", "ls /usr/lib/postgresql/1[5-9]/bin/initdb || initdb --version"],
-        why: "what several nodes share is tested on real PostgreSQL, 15 or later",
+        probe: &["sh", "-c", POSTGRES],
+        why: "what several nodes share is tested on PostgreSQL 15 or later",
+    },
+    Program {
+        name: "pgbouncer",
+        debian_package: "pgbouncer",
+        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin && command -v pgbouncer"],
+        why: "nodes must also work where a connection is another one after each transaction",
     },
     Program {
         name: "python3",
@@ -134,7 +152,10 @@ fn install_packages(root: &Path, programs: &[&Program]) -> Result<(), String> {
     let packages = programs.iter().map(|program| program.debian_package);
     let install = ["install", "-y", "--no-install-recommends"].into_iter().chain(packages);
     announced(root, &[rights, &quietly, &["update"]].concat())?;
-    announced(root, &[rights, &quietly, &install.collect::<Vec<_>>()].concat())
+    announced(root, &[rights, &["sh", "-c", NO_SERVER]].concat())?;
+    let installed = announced(root, &[rights, &quietly, &install.collect::<Vec<_>>()].concat());
+    announced(root, &[rights, &["sh", "-c", AS_BEFORE]].concat())?;
+    installed
 }
 
 fn announced(root: &Path, words: &[&str]) -> Result<(), String> {
