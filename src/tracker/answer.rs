@@ -39,9 +39,7 @@ impl Intake {
         let now = turn.now();
         let mut changes = std::mem::take(&mut turn.changes);
         if self.shared.many {
-            if let (Some(first), Some(last)) = (changes.events.first(), changes.events.last()) {
-                self.shared.own.committed(first.event.cursor, last.event.cursor);
-            }
+            self.own.committed(&changes.events);
         } else {
             self.shared.watch.record(&mut changes);
         }

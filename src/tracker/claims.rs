@@ -1,12 +1,12 @@
 //! The claims that wait because there is nothing they may take, and the notices for workers that do not call just now.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::entry::{Claim, Exchange, Exchanged, Notice, Reply, Want};
+use super::tail::Free;
 use crate::limits;
-use crate::operation::{ClaimId, Lane, TenantId, WorkerId};
+use crate::operation::{ClaimId, TenantId, WorkerId};
 
 /// A claim, and the call it came with.
 #[derive(Debug)]
@@ -78,12 +78,10 @@ impl Claims {
         self.waiters.is_empty()
     }
 
-    /// Whether any asks for one of these lanes.
-    pub fn ask_for(&self, lanes: &HashSet<Arc<Lane>>) -> bool {
-        let wants = || self.waiters.values().map(|waiter| &waiter.claim.want);
-        lanes.iter().any(|lane| {
-            wants().any(|want| want.tenant == lane.tenant && want.covers(&lane.queue, &lane.operation_type))
-        })
+    /// Whether any asks for one of these.
+    pub(super) fn ask_for(&self, free: &HashSet<Free>) -> bool {
+        let mut wants = self.waiters.values().map(|waiter| &waiter.claim.want);
+        wants.any(|want| free.iter().any(|free| free.is_for(want)))
     }
 
     /// Ends the wait of one.

@@ -1,12 +1,13 @@
 //! Where entries wait for the loop, in three lanes: what running work needs is never behind new work.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::entry::{Denied, Entry, Notice, Reply};
+use super::entry::{Denied, Entry, Reply};
+use super::tail::News;
 use crate::limits;
-use crate::operation::{Command, Lane, TenantId, Timestamp, WorkerId};
+use crate::operation::{Command, TenantId, Timestamp};
 
 /// Takes entries in. The intake loop behind it is the one of the server; the yardstick of the benches has its own.
 pub trait Door: Send + Sync {
@@ -35,27 +36,11 @@ struct Lanes {
     fresh: FairLine,
     /// By what the clock is to be set ahead, after what came before.
     journeys: Vec<Journey>,
-    /// What other nodes did.
-    news: News,
+    /// What was done to a store that several nodes share, by the cursors of its events.
+    news: Vec<(i64, News)>,
     closed: bool,
     waiting: bool,
     rung: bool,
-}
-
-/// What other nodes of a shared store did that concerns the claims that wait here.
-#[derive(Debug, Default)]
-pub struct News {
-    /// Something became ready in these.
-    pub lanes: HashSet<Arc<Lane>>,
-    /// What workers should know.
-    pub notices: Vec<(TenantId, WorkerId, Notice)>,
-}
-
-impl News {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.lanes.is_empty() && self.notices.is_empty()
-    }
 }
 
 /// Each tenant's line; one entry of each in turn.
@@ -98,8 +83,8 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// What sets the clock ahead after them.
     pub journeys: Vec<Journey>,
-    /// What other nodes did.
-    pub news: News,
+    /// What was done to a store that several nodes share, by the cursors of its events.
+    pub(super) news: Vec<(i64, News)>,
     /// Nothing came, and nothing will any more.
     pub closed: bool,
 }
@@ -161,11 +146,10 @@ impl Inbox {
         Ok(())
     }
 
-    /// Tells the loop what other nodes did.
-    pub fn hear(&self, news: News) {
+    /// Tells the loop what was done to a store that several nodes share.
+    pub(super) fn hear(&self, news: Vec<(i64, News)>) {
         let mut lanes = self.lanes();
-        lanes.news.lanes.extend(news.lanes);
-        lanes.news.notices.extend(news.notices);
+        lanes.news.extend(news);
         lanes.rung = true;
         self.bell.notify_one();
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::answer;
 use super::cache::Cache;
 use super::claims::Claims;
-use super::entry::{Denied, Entry, Exchanged, Notice, ReportOutcome, Submitted};
+use super::entry::{Denied, Entry, Exchanged, ReportOutcome, Submitted};
 use super::inbox::Inbox;
 use super::offer::Pool;
 use super::pruning::Pruning;
@@ -17,7 +17,7 @@ use super::turn::Turn;
 use super::watch::Watch;
 use super::workers::Workers;
 use crate::limits;
-use crate::operation::{Operation, Seq, TenantId, Timestamp, WorkerId};
+use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::clock::SetAhead;
 use crate::store::turn::{Prune, WorkerSeen};
 use crate::store::{Reader, Store, StoreError};
@@ -42,8 +42,6 @@ pub struct Shared {
     pub controlled: Controlled,
     /// Other nodes write the store, too: then nothing is cached, and the store's own events tell what happened.
     pub many: bool,
-    /// What this node itself committed.
-    pub(super) own: Own,
     /// The loop has ended.
     pub ended: tokio::sync::watch::Sender<bool>,
     /// The store answered nothing when it was asked last.
@@ -72,6 +70,8 @@ pub struct Intake {
     /// It was away for so long that live workers could not be heard, and no turn has let their leases rest since.
     pub(super) late: bool,
     pub(super) pruning: Pruning,
+    /// What it committed of late, where other nodes commit, too.
+    pub(super) own: Own,
     /// A clock that tests set ahead; none: time passes by itself only.
     pub(super) clock: Option<Arc<SetAhead>>,
 }
@@ -122,9 +122,9 @@ impl Intake {
             let batch = self.inbox.drain(self.next_wake());
             self.pulse();
             self.answer_expired();
-            self.hear(batch.news.notices);
+            let news = self.hear(batch.news);
             let mut chores = self.chores(&batch.entries);
-            chores.peek |= self.claims.ask_for(&batch.news.lanes);
+            chores.peek |= news;
             let mut outcome = Ok(());
             if !batch.entries.is_empty() || !chores.is_empty() {
                 self.supersede(&batch.entries);
@@ -183,17 +183,6 @@ impl Intake {
             // Whatever hints got lost: at least this often.
             peek: due && self.shared.many && !self.claims.is_empty(),
         }
-    }
-
-    /// What other nodes have to say to workers whose calls wait here.
-    fn hear(&mut self, notices: Vec<(TenantId, WorkerId, Notice)>) {
-        if notices.is_empty() {
-            return;
-        }
-        for (tenant, worker, notice) in notices {
-            self.claims.notify(&tenant, &worker, notice);
-        }
-        self.tell_notified();
     }
 
     fn answer_expired(&mut self) {

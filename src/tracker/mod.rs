@@ -141,6 +141,7 @@ impl Tracker {
             alive_at: now,
             late: false,
             pruning: pruning::Pruning::new(options.retention, now),
+            own: tail::Own::default(),
             clock: options.clock.clone(),
         };
         let thread = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run());
@@ -253,10 +254,11 @@ impl Tracker {
         })
     }
 
-    /// Whether another operation of a lane may start, and by which controls. Only a limit has to be read.
+    /// Whether another operation of a lane may start, and by which controls. Only a limit has to be read, or what other nodes
+    /// may have set just now.
     async fn gate(&self, lane: &Lane) -> Result<(Gate, Controls), Denied> {
         let controls = self.shared.controlled.of(&lane.tenant, &lane.queue);
-        if controls.paused || controls.max_running.is_none() {
+        if !self.shared.many && (controls.paused || controls.max_running.is_none()) {
             return Ok((controls.gate(0), controls));
         }
         let standing = self.queue(&lane.tenant, &lane.queue).await?;

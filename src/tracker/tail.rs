@@ -2,42 +2,100 @@
 //! publishes them to those who watch at this node, in the one order that all nodes see, whoever wrote them. What other nodes
 //! made ready, or asked to end, it passes on to the loop.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::entry::{Notice, NoticeKind};
-use super::inbox::{Inbox, News};
-use super::intake::Shared;
+use super::entry::{Notice, NoticeKind, Want};
+use super::inbox::Inbox;
+use super::intake::{Intake, Shared};
 use super::recent::Told;
 use crate::limits;
-use crate::operation::{Event, EventKind};
-use crate::store::{AllTenants, Events, Reader, StoreError, Whose};
+use crate::operation::{Event, EventKind, Lane, QueueName, Seq, Status, TenantId, WorkerId};
+use crate::store::turn::Recorded;
+use crate::store::{AllTenants, Events, Held, Reader, Whose};
 
 /// After the store could not be read.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The cursors of this node's own commits of late, of which the loop needs no news.
+/// What an event says that may concern those who wait at this node.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Something may be there to be taken.
+    Free(Free),
+    /// A worker should know something.
+    Notice(TenantId, WorkerId, Notice),
+}
+
+/// Where something may be there to be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Free {
+    /// An operation is ready in this lane.
+    Ready(Arc<Lane>),
+    /// One of a limited queue ended, so that another one may start, of whatever type.
+    Place(TenantId, QueueName),
+}
+
+impl Free {
+    /// Whether a claim asks for it.
+    pub(super) fn is_for(&self, want: &Want) -> bool {
+        match self {
+            Self::Ready(lane) => {
+                want.tenant == lane.tenant && want.covers(&lane.queue, &lane.operation_type)
+            }
+            Self::Place(tenant, queue) => {
+                want.tenant == *tenant && want.queues.as_ref().is_none_or(|queues| queues.contains(queue))
+            }
+        }
+    }
+}
+
+/// The cursors of this node's own commits of late, both ends included: the loop has said itself what they bring.
 #[derive(Debug, Default)]
-pub(super) struct Own(Mutex<VecDeque<(i64, i64)>>);
+pub(super) struct Own(VecDeque<(i64, i64)>);
 
 impl Own {
-    /// The loop has committed events with these cursors, both ends included.
-    pub(super) fn committed(&self, first: i64, last: i64) {
-        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        own.push_back((first, last));
-        if own.len() > limits::OWN_COMMITS_MAX {
-            own.pop_front();
+    /// The loop has committed these events.
+    pub(super) fn committed(&mut self, events: &[Recorded]) {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
+        self.0.push_back((first.event.cursor, last.event.cursor));
+        // Of one that is forgotten the loop hears a second time, which does no harm.
+        if self.0.len() > limits::OWN_COMMITS_MAX {
+            self.0.pop_front();
         }
     }
 
-    /// Whether an event is one of those; older ones are forgotten.
-    fn is_own(&self, cursor: i64) -> bool {
-        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while own.front().is_some_and(|(_, last)| *last < cursor) {
-            own.pop_front();
+    /// Whether an event is one of those. They come in their order; older ones are forgotten.
+    fn is_own(&mut self, cursor: i64) -> bool {
+        while self.0.front().is_some_and(|(_, last)| *last < cursor) {
+            self.0.pop_front();
         }
-        own.front().is_some_and(|(first, _)| *first <= cursor)
+        self.0.front().is_some_and(|(first, _)| *first <= cursor)
+    }
+}
+
+impl Intake {
+    /// Takes what other nodes did, by the cursors of their events, and tells the workers whose calls wait here. Whether there
+    /// may be something for claims that wait. What this node did is known by now: it is heard between turns.
+    pub(super) fn hear(&mut self, news: Vec<(i64, News)>) -> bool {
+        let mut free = HashSet::new();
+        let mut noticed = false;
+        for (cursor, news) in news {
+            if self.own.is_own(cursor) {
+                continue;
+            }
+            match news {
+                News::Free(place) => drop(free.insert(place)),
+                News::Notice(tenant, worker, notice) => {
+                    self.claims.notify(&tenant, &worker, notice);
+                    noticed = true;
+                }
+            }
+        }
+        if noticed {
+            self.tell_notified();
+        }
+        !free.is_empty() && self.claims.ask_for(&free)
     }
 }
 
@@ -55,57 +113,96 @@ impl Tail {
     pub(super) async fn follow(mut self) {
         let mut ended = self.shared.ended.subscribe();
         loop {
-            let next = self.reader.tail(AllTenants, self.cursor, limits::EVENTS_CHUNK);
-            let next = tokio::select! {
-                next = next => next,
+            let pass_on = async {
+                let next = self.reader.tail(AllTenants, self.cursor, limits::EVENTS_CHUNK).await;
+                match next {
+                    Ok(events) => self.pass_on(events).await,
+                    Err(error) => {
+                        tracing::debug!(%error, "the end of the events cannot be read just now");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+            };
+            tokio::select! {
+                () = pass_on => {}
                 _ = ended.wait_for(|ended| *ended) => return,
-            };
-            let passed = match next {
-                Ok(events) => self.pass_on(events).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = passed {
-                tracing::debug!(%error, "the end of the events cannot be read just now");
-                tokio::time::sleep(PAUSE).await;
             }
         }
     }
 
-    async fn pass_on(&mut self, events: Events) -> Result<(), StoreError> {
-        let Events { events, upto } = events;
-        let news = self.news(&events).await;
+    async fn pass_on(&mut self, Events { events, upto }: Events) {
+        let news = self.news(&events);
+        let asked = events.iter().filter(|event| event.kind == EventKind::Canceling);
+        let asked: Vec<Asked> = asked.map(Asked::of).collect();
         let after = std::mem::replace(&mut self.cursor, upto);
-        self.shared.watch.publish(after, upto, events.into_iter().map(Told::from).map(Arc::new));
-        let news = news?;
+        self.shared.watch.publish(after, upto, events.into_iter().map(Told::from).map(Arc::new).collect());
         if !news.is_empty() {
             self.inbox.hear(news);
         }
-        Ok(())
+        let notices = self.notices(asked).await;
+        if !notices.is_empty() {
+            self.inbox.hear(notices);
+        }
     }
 
-    /// What of these events is news to the loop.
-    async fn news(&self, events: &[Event]) -> Result<News, StoreError> {
-        let foreign: Vec<&Event> =
-            events.iter().filter(|event| !self.shared.own.is_own(event.cursor)).collect();
-        let ready = foreign.iter().filter(|event| event.operation.ready_since().is_some());
-        let lanes: HashSet<_> = ready.map(|event| event.operation.spec.lane.clone()).collect();
-        let mut notices = Vec::new();
-        for event in foreign.iter().filter(|event| event.kind == EventKind::Canceling) {
-            let tenant = event.operation.tenant();
-            let (id, token) = (event.operation.spec.id, event.operation.token);
-            let held = self.reader.held(tenant).await?;
-            let holder = held.into_iter().find(|held| held.id == id && held.token == token);
-            let notice = Notice { id, token, kind: NoticeKind::Cancel };
-            notices.extend(holder.map(|held| (tenant.clone(), held.worker, notice)));
+    /// What these events left to be taken.
+    fn news(&self, events: &[Event]) -> Vec<(i64, News)> {
+        // What was ready and is taken already concerns nobody: mostly by the very commit that made it.
+        let last: HashMap<Seq, i64> =
+            events.iter().map(|event| (event.operation.seq, event.cursor)).collect();
+        let is_last = |event: &Event| last.get(&event.operation.seq) == Some(&event.cursor);
+        let mut news = Vec::new();
+        for event in events {
+            let lane = &event.operation.spec.lane;
+            if event.operation.ready_since().is_some() && is_last(event) {
+                news.push((event.cursor, News::Free(Free::Ready(lane.clone()))));
+            }
+            if event.status_before == Some(Status::Running)
+                && event.operation.status() != Status::Running
+                && self.shared.controlled.of(&lane.tenant, &lane.queue).max_running.is_some()
+            {
+                let place = Free::Place(lane.tenant.clone(), lane.queue.clone());
+                news.push((event.cursor, News::Free(place)));
+            }
         }
-        Ok(News { lanes, notices })
+        news
+    }
+
+    /// What the holders of operations should know whose end was asked for. Where the store does not say who they are, they
+    /// learn it from what it answers to their reports.
+    async fn notices(&self, asked: Vec<Asked>) -> Vec<(i64, News)> {
+        let mut held: HashMap<TenantId, Vec<Held>> = HashMap::new();
+        let mut notices = Vec::new();
+        for Asked { cursor, tenant, notice } in asked {
+            if !held.contains_key(&tenant) {
+                held.insert(tenant.clone(), self.reader.held(&tenant).await.unwrap_or_default());
+            }
+            let is_it = |held: &&Held| held.id == notice.id && held.token == notice.token;
+            let holder = held.get(&tenant).and_then(|held| held.iter().find(is_it));
+            notices.extend(holder.map(|held| (cursor, News::Notice(tenant, held.worker.clone(), notice))));
+        }
+        notices
+    }
+}
+
+/// The end of an operation that runs was asked for.
+struct Asked {
+    cursor: i64,
+    tenant: TenantId,
+    notice: Notice,
+}
+
+impl Asked {
+    fn of(event: &Event) -> Self {
+        let Event { cursor, operation, .. } = event;
+        let notice = Notice { id: operation.spec.id, token: operation.token, kind: NoticeKind::Cancel };
+        Self { cursor: *cursor, tenant: operation.tenant().clone(), notice }
     }
 }
 
 impl super::watch::Watch {
     /// Tells of everything that happened after one cursor up to another, by whichever node.
-    fn publish(&self, after: i64, upto: i64, told: impl Iterator<Item = Arc<Told>>) {
-        let told: Vec<Arc<Told>> = told.collect();
+    fn publish(&self, after: i64, upto: i64, told: Vec<Arc<Told>>) {
         let tenants = self.keep(after, upto, &told);
         for told in &told {
             let event = &told.event;

@@ -10,10 +10,11 @@ use crate::limits;
 use crate::operation::{
     Controls, Event, EventKind, Lane, Lease, Operation, QueueName, Seq, State, TenantId, Timestamp, WorkerId,
 };
+use crate::store::Events;
 use crate::store::credential::Credential;
 use crate::store::queue::startable;
 use crate::store::turn::{
-    Changes, CountKey, Prune, Recorded, Touched, Touches, WorkerSeen, WorkingSet, count_deltas,
+    Changes, CountKey, Prune, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
 };
 
 /// A look that leaves no event is marked when the last mark is older than this.
@@ -45,8 +46,10 @@ pub(super) struct Kept {
     pub(super) epoch: u32,
     /// Of the events up to it some may be pruned.
     pub(super) pruned_upto: i64,
-    /// From when on the open turn lets the leases rest: nobody else sees that before it is durable.
-    resting: Option<Timestamp>,
+    /// Counts what was written. A turn that began before the last of it knows too little.
+    pub(super) revision: u64,
+    /// Several nodes are there: then numbers are left out between their commits, as those of a database are.
+    shared: bool,
     /// How many operations stand where, kept by each commit's differences alone.
     counts: BTreeMap<CountKey, i64>,
 }
@@ -54,7 +57,6 @@ pub(super) struct Kept {
 impl Kept {
     /// A server starts: its own tasks of before are gone, and other workers may speak before their leases end.
     pub(super) fn restart(&mut self, now: Timestamp) {
-        self.undo();
         for record in self.operations.values_mut() {
             record.with_lease(|lease| {
                 lease.until = lease.until.min(now.plus_seconds(lease.seconds));
@@ -66,7 +68,7 @@ impl Kept {
     /// A node starts, perhaps beside others. Where none has looked for so long that live workers could not be heard, leases
     /// rest.
     pub(super) fn join(&mut self, now: Timestamp) {
-        self.undo();
+        self.shared = true;
         if self.looked.is_none_or(|looked| now.since(looked) > limits::TICK_LATE) {
             self.rest(now);
         }
@@ -80,36 +82,27 @@ impl Kept {
         }
     }
 
-    /// A turn that was not committed leaves nothing.
-    pub(super) fn undo(&mut self) {
-        self.resting = None;
-    }
-
-    /// The turn is durable, and so is that it let leases rest.
-    pub(super) fn settle(&mut self) {
-        if let Some(now) = self.resting.take() {
-            self.rest(now);
-        }
-    }
-
-    fn rest(&mut self, now: Timestamp) {
+    /// Leases that end soon get longer.
+    pub(super) fn rest(&mut self, now: Timestamp) {
+        self.revision += 1;
         for record in self.operations.values_mut() {
             record.with_lease(|lease| lease.until = rested(lease, now));
         }
     }
 
-    /// What a turn asked for.
+    /// What a turn asked for. That it lets leases rest nobody else sees before it is durable.
     pub(super) fn load(&mut self, touches: &Touches, now: Timestamp) -> WorkingSet {
         if !touches.rest_leases {
             return self.loaded(touches, now);
         }
-        self.resting = Some(now);
+        let revision = self.revision;
         let awake: Vec<(Seq, Arc<Operation>)> = self.rows().map(|row| (row.seq, row.clone())).collect();
         self.rest(now);
         let set = self.loaded(touches, now);
         for (seq, row) in awake {
             self.operations.get_mut(&seq).expect("it was there just now").row = row;
         }
+        self.revision = revision;
         set
     }
 
@@ -173,7 +166,8 @@ impl Kept {
         let most = startable(set, touches);
         let mut taking = Taking::new(self, &most, set.now);
         set.ready = touches.wants.iter().map(|want| taking.take(want, want.limit)).collect();
-        set.woken = touches.waiting.iter().flat_map(|want| taking.take(want, 0)).collect();
+        let free_of = |want: &Want| if touches.peek { want.limit } else { 0 };
+        set.woken = touches.waiting.iter().flat_map(|want| taking.take(want, free_of(want))).collect();
         let mut expired = taking.expired;
         expired.sort_unstable();
         for seq in expired {
@@ -188,8 +182,17 @@ impl Kept {
         self.operations.values().filter_map(Record::due).min()
     }
 
-    /// An event as it is shown: one that completed its operation has the result.
-    pub(super) fn with_result(&self, mut event: Event) -> Event {
+    /// Some of the events after a cursor, oldest first, as they are shown.
+    pub(super) fn events_after(&self, after: i64, limit: usize, mine: impl Fn(&Event) -> bool) -> Events {
+        let later = self.events.range(after + 1..).map(|(_, event)| event);
+        let shown = later.filter(|event| mine(event)).take(limit);
+        let events: Vec<Event> = shown.map(|event| self.with_result(event.clone())).collect();
+        let upto = events.last().map_or(after, |last| last.cursor);
+        Events { events, upto }
+    }
+
+    /// One that completed its operation has the result.
+    fn with_result(&self, mut event: Event) -> Event {
         if let (EventKind::Completed, State::Completed { result, .. }) =
             (event.kind, &mut event.operation.state)
         {
@@ -238,13 +241,14 @@ impl Kept {
 /// The commit.
 impl Kept {
     pub(super) fn save(&mut self, changes: &mut Changes, now: Timestamp) {
+        self.revision += 1;
         self.mark = self.mark.max(Some(now));
         if changes.events.is_empty() {
             self.look(now);
         } else {
             self.looked = Some(now);
         }
-        changes.number(self.last_cursor + 1);
+        changes.number(self.last_cursor + 1 + i64::from(self.shared));
         for (key, delta) in count_deltas(&changes.operations) {
             *self.counts.entry(key).or_insert(0) += delta;
         }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 
 use super::MemoryDisk;
 use super::record::{Record, without_payloads};
@@ -16,6 +18,9 @@ use crate::store::queue::Queue;
 use crate::store::{
     AllTenants, Events, Held, History, Payloads, QueueDepth, Reader, Registry, StoreError, Whose,
 };
+
+/// How long [`Reader::tail`] waits.
+const TAIL: Duration = Duration::from_secs(1);
 
 /// The reading half.
 #[derive(Debug)]
@@ -64,17 +69,13 @@ impl Reader for MemoryReader {
 
     async fn events(&self, of: &Whose, after: i64, limit: usize) -> Result<Events, StoreError> {
         let kept = self.disk.kept();
-        let mine = |event: &&Event| match of {
+        let mine = |event: &Event| match of {
             Whose::Tenant(tenant) => event.operation.tenant() == tenant,
             Whose::Operation(tenant, id) => {
                 event.operation.tenant() == tenant && event.operation.spec.id == *id
             }
         };
-        let later = kept.events.range(after + 1..).map(|(_, event)| event);
-        let whole = |event: &Event| kept.with_result(event.clone());
-        let events: Vec<Event> = later.filter(mine).take(limit).map(whole).collect();
-        let upto = events.last().map_or(after, |last| last.cursor);
-        Ok(Events { events, upto })
+        Ok(kept.events_after(after, limit, mine))
     }
 
     async fn list(&self, query: &Query) -> Result<Listing, StoreError> {
@@ -165,5 +166,12 @@ impl Reader for MemoryReader {
             credentials: kept.credentials.values().cloned().collect(),
             queues: kept.queues.iter().map(queue).collect(),
         })
+    }
+
+    async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> Result<Events, StoreError> {
+        let mut told = self.disk.told.subscribe();
+        // Nobody writes any more, or nothing for a while: then there are none.
+        let _ = timeout(TAIL, told.wait_for(|last| *last > after)).await;
+        Ok(self.disk.kept().events_after(after, limit, |_| true))
     }
 }
