@@ -40,9 +40,7 @@ impl Free {
     /// Whether a claim asks for it.
     pub(super) fn is_for(&self, want: &Want) -> bool {
         match self {
-            Self::Ready(lane) => {
-                want.tenant == lane.tenant && want.covers(&lane.queue, &lane.operation_type)
-            }
+            Self::Ready(lane) => want.tenant == lane.tenant && want.covers(&lane.queue, &lane.operation_type),
             Self::Place(tenant, queue) => {
                 want.tenant == *tenant && want.queues.as_ref().is_none_or(|queues| queues.contains(queue))
             }

@@ -46,6 +46,37 @@ impl Store for Busy {
     fn release_reserve(&mut self) {}
 }
 
+/// Its first commit goes through, but nobody hears of it.
+struct Lost {
+    inner: MemoryStore,
+    commits: u32,
+}
+
+impl Store for Lost {
+    fn begin(&mut self, touches: &Touches) -> Result<WorkingSet, StoreError> {
+        self.inner.begin(touches)
+    }
+
+    fn commit(&mut self, changes: &mut Changes) -> Result<(), StoreError> {
+        self.inner.commit(changes)?;
+        self.commits += u32::from(!changes.is_empty());
+        if self.commits == 1 && !changes.is_empty() {
+            return Err(StoreError::Unknown("the connection is gone".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due()
+    }
+
+    fn has_room(&mut self) -> bool {
+        true
+    }
+
+    fn release_reserve(&mut self) {}
+}
+
 /// Two workers hold an operation each, of which the first has one more second; then the store is busy.
 struct Work {
     rig: Rig,
@@ -69,6 +100,15 @@ impl Work {
         }
         let second = rig.claimed("v", "b").await;
         Self { rig, times, held: [first, second] }
+    }
+
+    /// The store is busy for longer than a turn tries.
+    async fn is_refused(&self) {
+        self.times.store(u32::MAX, Ordering::Relaxed);
+        let denied = self.rig.submit(submit("other")).await;
+        assert!(matches!(denied, Err(Denied::Store(StoreError::Busy(_)))), "{denied:?}");
+        assert!(self.rig.tracker.is_away());
+        self.times.store(0, Ordering::Relaxed);
     }
 
     async fn ends_what_it_holds(&self) {
@@ -95,9 +135,7 @@ async fn a_turn_that_waits_for_a_busy_store_lets_the_leases_rest_that_end_meanwh
 #[tokio::test]
 async fn a_turn_that_fails_for_good_does_not_forget_that_it_was_late() {
     let work = Work::new(Duration::from_millis(400)).await;
-    work.times.store(101, Ordering::Relaxed);
-    let denied = work.rig.submit(submit("other")).await;
-    assert!(matches!(denied, Err(Denied::Store(StoreError::Busy(_)))), "{denied:?}");
+    work.is_refused().await;
     work.rig.submitted("other").await;
     work.ends_what_it_holds().await;
 }
@@ -105,11 +143,22 @@ async fn a_turn_that_fails_for_good_does_not_forget_that_it_was_late() {
 #[tokio::test]
 async fn what_workers_said_to_a_busy_store_in_vain_costs_them_no_lease() {
     // Each turn is short, so that none of them is late by itself.
-    let work = Work::new(Duration::from_millis(15)).await;
+    let work = Work::new(Duration::from_millis(5)).await;
     for _ in 0..2 {
-        work.times.store(101, Ordering::Relaxed);
-        work.rig.submit(submit("other")).await.unwrap_err();
+        work.is_refused().await;
+        work.rig.clock.advance(Duration::from_secs(1));
     }
     work.rig.submitted("other").await;
+    assert!(!work.rig.tracker.is_away());
     work.ends_what_it_holds().await;
+}
+
+#[tokio::test]
+async fn a_commit_of_which_nobody_knows_what_became_is_not_tried_again() {
+    let rig = Rig::over(|inner, _| Box::new(Lost { inner, commits: 0 })).await;
+    let denied = rig.submit(submit("t")).await;
+    assert!(matches!(denied, Err(Denied::Store(StoreError::Unknown(_)))), "{denied:?}");
+    let made = rig.claimed("w", "t").await.0;
+    let (_, none) = rig.exchange("w", Vec::new(), Some(super::claim("again", "t"))).await;
+    assert!(none.is_empty(), "{made} was made once");
 }

@@ -2,6 +2,7 @@
 
 mod busy;
 mod claims;
+mod nodes;
 mod payloads;
 mod queues;
 mod turns;
@@ -18,7 +19,7 @@ use crate::operation::{
 };
 use crate::store::Store;
 use crate::store::clock::Manual;
-use crate::store::memory::{self, MemoryStore};
+use crate::store::memory::{self, MemoryDisk, MemoryStore};
 use crate::store::turn::Want;
 
 /// A tracker, and its clock.
@@ -34,11 +35,19 @@ impl Rig {
 
     /// Over what the test makes of the store and its clock.
     pub(super) async fn over(make: impl FnOnce(MemoryStore, Arc<Manual>) -> Box<dyn Store>) -> Self {
-        let clock = Arc::new(Manual::at(Timestamp::parse("2026-01-01T00:00:00Z").unwrap()));
+        let clock = a_clock();
         let (store, reader) = memory::open(clock.clone());
         let store = make(store, clock.clone());
         let (tracker, _) = Tracker::open(store, reader, Options::default()).await.unwrap();
         Self { tracker, clock }
+    }
+
+    /// One node of several over a disk.
+    pub(super) async fn join(disk: &MemoryDisk, clock: &Arc<Manual>) -> Self {
+        let (store, reader) = disk.join(clock.clone());
+        let options = Options { many: true, ..Options::default() };
+        let (tracker, _) = Tracker::open(Box::new(store), reader, options).await.unwrap();
+        Self { tracker, clock: clock.clone() }
     }
 
     pub(super) async fn submit(&self, submit: Submit) -> Result<Submitted, Denied> {
@@ -75,6 +84,10 @@ impl Rig {
     pub(super) async fn get(&self, id: OperationId) -> Arc<Operation> {
         self.tracker.get(&TenantId::default(), id).await.unwrap()
     }
+}
+
+pub(super) fn a_clock() -> Arc<Manual> {
+    Arc::new(Manual::at(Timestamp::parse("2026-01-01T00:00:00Z").unwrap()))
 }
 
 pub(super) fn exchange(worker: &str, reports: Vec<Reported>, claim: Option<Claim>) -> Exchange {
