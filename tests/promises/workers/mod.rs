@@ -7,7 +7,7 @@ mod weather;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use longrun_sdk::wire::{Attempt, EventKind, Submit};
 use longrun_sdk::{Client, client::WatchFilter};
@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::support::{Server, until, within};
+use crate::support::{Server, until};
 
 /// How long what a whole round has begun may take to end.
 const ROUND: Duration = Duration::from_mins(2);
@@ -75,10 +75,17 @@ impl History {
 
     /// Waits until this has happened to each of them.
     async fn all(&self, ids: &[Uuid], kind: EventKind) {
-        within(ROUND, &format!("{} of all", kind.as_str()), || async {
-            ids.iter().all(|&id| self.count(id, kind) > 0).then_some(())
-        })
-        .await;
+        let began = Instant::now();
+        loop {
+            let lack: Vec<_> = ids.iter().filter(|&&id| self.count(id, kind) == 0).collect();
+            let Some(&&first) = lack.first() else { return };
+            if began.elapsed() > ROUND {
+                let (of, told) = (ids.len(), self.events().get(&first).cloned());
+                let (operation, attempts) = (self.client.get(first).await, self.attempts(first).await);
+                panic!("{} of {of} were not {kind:?}: {told:?} {operation:?} {attempts:?}", lack.len());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// That each was completed, once, and never failed; how many attempts each has had, as it is charged.

@@ -8,7 +8,7 @@ mod alone {
     use std::time::{Duration, Instant};
 
     use chrono::{DateTime, TimeDelta, Utc};
-    use longrun_sdk::wire::{Attempt, Submit};
+    use longrun_sdk::wire::{Attempt, QueueChange, Submit};
     use longrun_sdk::{CancellationToken, Client, Context, HandlerError, Worker};
     use tokio::task::JoinSet;
     use uuid::Uuid;
@@ -20,6 +20,8 @@ mod alone {
     const LEASE_SECONDS: u32 = 5;
     const WORKERS: usize = 4;
     const SUBMITTERS: usize = 16;
+    /// More than this are refused: what is left in the end is carried out soon on a slow machine, too.
+    const WAITING_MAX: u32 = 500;
     /// In each of these spans comes a storm, in which nothing gets through for longer than a lease.
     const SPAN: Duration = Duration::from_secs(20);
     const STORM: std::ops::Range<u64> = 4..11;
@@ -94,6 +96,8 @@ mod alone {
     async fn a_network_that_cuts_delays_and_swallows_costs_no_attempt_and_no_operation() {
         let server = Server::start(&["--workers", "0"]);
         let history = History::of(&server).await;
+        let bounded = QueueChange { max_waiting: Some(Some(WAITING_MAX)), ..QueueChange::default() };
+        history.client.set_queue("default", &bounded).await.expect("the queue is there");
         let lost = Arc::new(AtomicUsize::new(0));
         let over = Arc::<AtomicBool>::default();
         let (dawn, calm, losing) = (Instant::now(), Arc::clone(&over), Arc::clone(&lost));
