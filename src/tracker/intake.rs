@@ -78,6 +78,7 @@ pub struct Intake {
 
 /// What a turn does of its own accord.
 #[derive(Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools)] // Each is a chore of its own.
 pub(super) struct Chores {
     /// Something may have fallen due.
     pub(super) due: bool,

@@ -133,7 +133,8 @@ impl Tail {
         let asked = events.iter().filter(|event| event.kind == EventKind::Canceling);
         let asked: Vec<Asked> = asked.map(Asked::of).collect();
         let after = std::mem::replace(&mut self.cursor, upto);
-        self.shared.watch.publish(after, upto, events.into_iter().map(Told::from).map(Arc::new).collect());
+        let told: Vec<Arc<Told>> = events.into_iter().map(Told::from).map(Arc::new).collect();
+        self.shared.watch.publish(after, upto, &told);
         if !news.is_empty() {
             self.inbox.hear(news);
         }
@@ -200,9 +201,9 @@ impl Asked {
 
 impl super::watch::Watch {
     /// Tells of everything that happened after one cursor up to another, by whichever node.
-    fn publish(&self, after: i64, upto: i64, told: Vec<Arc<Told>>) {
-        let tenants = self.keep(after, upto, &told);
-        for told in &told {
+    fn publish(&self, after: i64, upto: i64, told: &[Arc<Told>]) {
+        let tenants = self.keep(after, upto, told);
+        for told in told {
             let event = &told.event;
             let whose = || Whose::Operation(event.operation.tenant().clone(), event.operation.spec.id);
             self.ring(whose, event.cursor);

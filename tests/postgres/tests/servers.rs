@@ -124,7 +124,7 @@ fn a_server_and_its_directory_do_not_outlive_who_is_killed() {
     if std::env::var_os(HOLDS).is_some() {
         let server = Postgres::start(&[]);
         println!("holds {} {}", server.pid().unwrap(), server.data().display());
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
         return;
     }
     let mut holder = Command::new(std::env::current_exe().unwrap());
