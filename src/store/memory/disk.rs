@@ -48,8 +48,6 @@ pub(super) struct Kept {
     pub(super) pruned_upto: i64,
     /// Counts what was written. A turn that began before the last of it knows too little.
     pub(super) revision: u64,
-    /// Several nodes are there: then numbers are left out between their commits, as those of a database are.
-    shared: bool,
     /// How many operations stand where, kept by each commit's differences alone.
     counts: BTreeMap<CountKey, i64>,
 }
@@ -68,7 +66,6 @@ impl Kept {
     /// A node starts, perhaps beside others. Where none has looked for so long that live workers could not be heard, leases
     /// rest.
     pub(super) fn join(&mut self, now: Timestamp) {
-        self.shared = true;
         if self.looked.is_none_or(|looked| now.since(looked) > limits::TICK_LATE) {
             self.rest(now);
         }
@@ -248,7 +245,7 @@ impl Kept {
         } else {
             self.looked = Some(now);
         }
-        changes.number(self.last_cursor + 1 + i64::from(self.shared));
+        changes.number(self.last_cursor + 1);
         for (key, delta) in count_deltas(&changes.operations) {
             *self.counts.entry(key).or_insert(0) += delta;
         }
