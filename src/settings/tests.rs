@@ -167,6 +167,7 @@ fn the_example_names_every_setting_with_its_default() {
             public_url,
             first_token_file: shown.first_token_file.clone(),
             cors_origins: shown.cors_origins.clone(),
+            database: shown.database.clone(),
             ..default
         },
         shown

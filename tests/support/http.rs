@@ -90,13 +90,18 @@ impl Client {
 
     /// Watches, after the event of that id where one is given.
     pub async fn watch(&self, path: &str, last_id: Option<&str>) -> Stream {
+        self.try_watch(path, last_id).await.expect("an answer")
+    }
+
+    /// The same; an error when there was no answer.
+    pub async fn try_watch(&self, path: &str, last_id: Option<&str>) -> Result<Stream, String> {
         let headers: Vec<_> = last_id.map(|id| ("last-event-id", id)).into_iter().collect();
-        let request = self.request(Method::GET, path, &headers, "").expect("it is a request");
-        let answer = self.pool.request(request).await.expect("an answer");
+        let request = self.request(Method::GET, path, &headers, "")?;
+        let answer = self.pool.request(request).await.map_err(|error| error.to_string())?;
         let (head, body) = answer.into_parts();
         let beginning = Answer { status: head.status, headers: head.headers.clone(), body: Bytes::new() };
         self.check(&Method::GET, path, &beginning, None).await;
-        Stream::new(head.status, head.headers, body)
+        Ok(Stream::new(head.status, head.headers, body))
     }
 
     /// Holds an answer against what the server says of itself.

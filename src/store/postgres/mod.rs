@@ -16,6 +16,7 @@ mod connect;
 mod counts;
 mod driver;
 mod error;
+mod fate;
 mod hints;
 mod history;
 mod keep;
@@ -56,6 +57,7 @@ use columns::{Value, fields};
 use connect::Connector;
 use driver::Driver;
 use error::{Fault, Result};
+use fate::{Fate, fate};
 use hints::Hints;
 use lanes::Lanes;
 use link::Pipeline;
@@ -81,10 +83,6 @@ const MARK: &str = "INSERT INTO longrun.meta (key, value) VALUES ('clock_mark', 
      ON CONFLICT (key) DO UPDATE SET value = greatest(longrun.meta.value, excluded.value)";
 const GIVE_BACK: &str = "SELECT setval('longrun.operation_seq', $1, false) FROM longrun.operation_seq \
      WHERE last_value = $2 AND is_called";
-const FATE: &str = "SELECT pg_xact_status($1::text::xid8)";
-const CURSOR_OF: &str = "SELECT cursor FROM longrun.operation WHERE seq = $1 \
-     UNION ALL SELECT max(cursor) FROM longrun.event WHERE seq = $1";
-
 /// The writing half of a node.
 pub struct PostgresStore {
     driver: Driver,
@@ -120,6 +118,8 @@ struct Numbers {
 }
 
 impl Numbers {
+    const NONE: Self = Self { next: 0, end: 0 };
+
     fn block(first: i64) -> Self {
         Self { next: first, end: first + BLOCK }
     }
@@ -164,6 +164,8 @@ impl PostgresStore {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             self.turn = None;
             self.client = None;
+            // A database that has crashed may give a block that nobody used out again.
+            self.resident.numbers = Numbers::NONE;
             self.client = Some(self.driver.block_on(self.connector.connect())?);
         }
         Ok(())
@@ -234,8 +236,8 @@ impl PostgresStore {
         Ok(last)
     }
 
-    /// What became of a commit whose connection was lost: whether it is durable. None: that cannot be told.
-    fn fate(&mut self, transaction: &str) -> Option<bool> {
+    /// What became of a commit whose connection was lost; none: that cannot be told.
+    fn doubt(&mut self, transaction: &str, changes: &Changes) -> Option<Fate> {
         let until = Instant::now() + DOUBT;
         while Instant::now() < until {
             std::thread::sleep(Duration::from_millis(50));
@@ -243,38 +245,13 @@ impl PostgresStore {
                 continue;
             }
             let client = self.client.as_ref()?;
-            let asked = async {
-                let mut pipeline = Pipeline::new(client);
-                let fate = pipeline.call(FATE, vec![Value::Text(transaction.into())]);
-                let answers = pipeline.run().await?;
-                Ok::<_, Fault>(answers.of(fate).first().and_then(|row| row.get::<_, Option<String>>(0)))
-            };
-            match self.driver.block_on(asked) {
-                Ok(Some(fate)) if fate == "committed" => return Some(true),
-                Ok(Some(fate)) if fate == "aborted" => return Some(false),
-                Ok(Some(_)) => {}
-                Ok(None) => return None,
+            match self.driver.block_on(fate(client, transaction, changes)) {
+                Ok(Some(fate)) => return Some(fate),
+                Ok(None) => {}
                 Err(_) => self.client = None,
             }
         }
         None
-    }
-
-    /// The last cursor before those of a turn that is durable, found by what it wrote.
-    fn placed(&mut self, changes: &Changes) -> Option<i64> {
-        let recorded = changes.events.iter().rev();
-        let recorded = recorded.map(|recorded| &recorded.event).next()?;
-        let client = self.client.as_ref()?;
-        let seq = recorded.operation.seq.0;
-        let asked = async {
-            let mut pipeline = Pipeline::new(client);
-            let found = pipeline.call(CURSOR_OF, vec![Value::Int(seq)]);
-            let answers = pipeline.run().await?;
-            let cursors = answers.of(found).iter().filter_map(|row| row.get::<_, Option<i64>>(0));
-            Ok::<_, Fault>(cursors.max())
-        };
-        let last = self.driver.block_on(asked).ok().flatten()?;
-        Some(last - (recorded.cursor - UNPLACED))
     }
 
     fn next_seq(&mut self, changes: &Changes) {
@@ -323,9 +300,9 @@ impl Store for PostgresStore {
             Err(Fault::Away(why)) => {
                 self.client = None;
                 self.turn = None;
-                match self.fate(&transaction) {
-                    Some(true) => self.placed(changes),
-                    Some(false) => return Err(StoreError::Busy(why)),
+                match self.doubt(&transaction, changes) {
+                    Some(Fate::Durable(last)) => Some(last),
+                    Some(Fate::Gone) => return Err(StoreError::Busy(why)),
                     None => return Err(StoreError::Unknown(why)),
                 }
             }

@@ -67,7 +67,7 @@ pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<Postgr
         PostgresReader::new(pool, clock.clone(), lanes.clone(), damage.clone(), epoch, hints.clone());
     let resident = Resident {
         lanes,
-        numbers: Numbers { next: 0, end: 0 },
+        numbers: Numbers::NONE,
         clock,
         told,
         damage,

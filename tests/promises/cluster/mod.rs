@@ -1,5 +1,8 @@
 //! Many nodes over one database are one server: what one of them did, all the others show, tell and heed.
 
+mod chaos;
+mod database;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -137,7 +140,7 @@ async fn a_watcher_at_one_node_hears_all_that_is_done_at_both_in_order_and_once(
         told.push(
             events
                 .into_iter()
-                .map(|event| (event.id, event.event, event.data["operation"]["id"].clone()))
+                .map(|event| (event.id, event.event, event.data["id"].clone()))
                 .collect::<Vec<_>>(),
         );
     }
