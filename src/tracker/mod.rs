@@ -342,9 +342,9 @@ impl Tracker {
         self.shared.controlled.learn(&registry.queues);
     }
 
-    /// Whether the store could not be reached when it was needed last.
+    /// Whether a store elsewhere could not be reached when it was needed last.
     pub fn is_away(&self) -> bool {
-        self.shared.away.load(Ordering::Relaxed)
+        self.shared.many && self.shared.away.load(Ordering::Relaxed)
     }
 
     /// Whether the store has failed.

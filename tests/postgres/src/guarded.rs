@@ -61,7 +61,9 @@ impl Guarded {
 
     /// Whether the server has not ended by itself.
     pub(crate) fn runs(&self) -> bool {
-        fs::read(format!("/proc/{}/cmdline", self.server)).is_ok_and(|words| !words.is_empty())
+        // Its state stands after its name. Its command line would be empty for a moment while it becomes the server.
+        let status = fs::read_to_string(format!("/proc/{}/stat", self.server)).unwrap_or_default();
+        status.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
     }
 
     /// Sends the server a signal, and waits for its end.
