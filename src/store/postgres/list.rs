@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
 use super::columns::{Value, fields};
@@ -76,6 +77,14 @@ enum End {
 
 /// One page, and how many there are.
 pub(super) async fn page(reader: &PostgresReader, query: &Query) -> Result<Listing> {
+    match look(reader, query).await {
+        // A single statement took all the time that there is.
+        Err(fault) if fault.code() == Some(&SqlState::QUERY_CANCELED) => Ok(Listing::TooBroad),
+        listing => listing,
+    }
+}
+
+async fn look(reader: &PostgresReader, query: &Query) -> Result<Listing> {
     // Before it takes a connection of its own: who holds one never waits for another.
     let cells = if plan::asks(query) { counts::cells(reader, &query.tenant).await? } else { Vec::new() };
     let client = reader.client().await?;
