@@ -19,11 +19,13 @@ use play::play;
 
 /// Lives that every run plays; each costs some dozen real commits.
 const CASES: u32 = 96;
+/// Of those over a database, which each life begins with making.
+const DATABASE_CASES: u32 = 32;
 
-fn config() -> ProptestConfig {
+fn config(cases: u32) -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let config = ProptestConfig::default();
-    if asked { config } else { ProptestConfig { cases: CASES, ..config } }
+    if asked { config } else { ProptestConfig { cases, ..config } }
 }
 
 /// Plays a life on both, and stops at the first line that differs.
@@ -55,12 +57,16 @@ fn difference(expected: &str, found: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(CASES))]
 
     #[test]
     fn sqlite_and_the_model_agree_on_everything_that_can_be_seen(plans in lives()) {
         agree(&mut World::memory(), &mut World::sqlite(), &plans)?;
     }
+}
+
+proptest! {
+    #![proptest_config(config(DATABASE_CASES))]
 
     #[test]
     fn postgres_and_the_model_agree_on_everything_that_can_be_seen(plans in lives()) {
