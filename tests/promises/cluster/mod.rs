@@ -84,16 +84,6 @@ async fn a_waiting_claim_is_woken(notify: &str, within: Duration) {
 }
 
 #[tokio::test]
-async fn a_claim_that_waits_at_one_node_is_woken_by_a_create_at_another() {
-    a_waiting_claim_is_woken("on", HEARD).await;
-}
-
-#[tokio::test]
-async fn without_notifications_it_is_woken_by_the_next_look() {
-    a_waiting_claim_is_woken("off", SWEPT).await;
-}
-
-#[tokio::test]
 async fn what_was_acknowledged_by_one_node_is_shown_by_the_other() {
     let pair = Pair::start(&[]);
     let (a, b) = pair.clients();
@@ -271,6 +261,16 @@ async fn a_token_is_good_at_every_node_at_once_and_bad_soon_after_its_end() {
 
 mod alone {
     use super::*;
+
+    #[tokio::test]
+    async fn a_claim_that_waits_at_one_node_is_woken_by_a_create_at_another() {
+        a_waiting_claim_is_woken("on", HEARD).await;
+    }
+
+    #[tokio::test]
+    async fn without_notifications_it_is_woken_by_the_next_look() {
+        a_waiting_claim_is_woken("off", SWEPT).await;
+    }
 
     #[tokio::test]
     async fn what_a_dead_node_had_begun_is_carried_out_by_the_others() {
