@@ -7,11 +7,13 @@
 //! * [`tracker`] is the one door: its loop applies what waits, commits once, then answers;
 //! * [`operation`] is the domain: what a command makes of an operation, as pure functions;
 //! * [`store`] keeps them: SQLite, and the model that it is tested against;
+//! * [`adoption`] takes in what was handed in without a request, inside of users' own transactions;
 //! * [`tasks`] are the server's own workers, over the SDK's runtime.
 //!
 //! Around them: [`limits`] states every bound, [`settings`] what `serve` is told, [`server`] puts the rooms together;
 //! [`cli`] and [`bench`] stand at the top.
 
+pub mod adoption;
 pub mod auth;
 pub mod bench;
 pub mod cli;

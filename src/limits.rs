@@ -234,6 +234,10 @@ pub const SCAN_MAX: Duration = Duration::from_secs(1);
 pub const TURN_PEEKED_MAX: usize = 512;
 /// Commits of its own that a node remembers until it meets their events again.
 pub const OWN_COMMITS_MAX: usize = 10_000;
+/// Deposits that are read at once: about as many as one turn takes.
+pub const DEPOSITS_CHUNK: i64 = 256;
+/// ... and bytes of them, but for the last one.
+pub const DEPOSITS_CHUNK_BYTES: i64 = 4 << 20;
 /// Where several nodes share a store, each looks at least this often for what others did.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections to a shared database for reads, at most.

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::adoption::Adoption;
 use crate::auth::socket::{SocketPathTooLong, socket_path};
 use crate::auth::{FirstTokenError, Keys, ListenRefused, check_listen, first_token};
 use crate::http::{self, App, Parts, Registry, connection};
@@ -160,7 +161,7 @@ impl Running {
         let admin = bind_socket(&socket)?;
 
         let many = options.many;
-        let (tracker, intake) = Tracker::open(store, reader, options).await?;
+        let (tracker, intake) = Tracker::open(store, reader.clone(), options).await?;
         let registry = many.then(|| Registry::new(tracker.clone(), keys.clone()));
         let app = App::new(Parts {
             tracker: tracker.clone(),
@@ -175,6 +176,8 @@ impl Running {
         if let Some(registry) = registry {
             let ending = shutdown.clone();
             parts.spawn(async move { ending.run_until_cancelled(registry.follow()).await.unwrap_or(()) });
+            let (adoption, ending) = (Adoption::new(tracker.clone(), reader), shutdown.clone());
+            parts.spawn(async move { ending.run_until_cancelled(adoption.follow()).await.unwrap_or(()) });
         }
         let router = http::admin_router(app.clone());
         parts.spawn(connection::serve(admin, router, shutdown.clone(), settings.grace));

@@ -14,7 +14,8 @@ impl From<Denied> for ApiError {
             Denied::PreconditionFailed => Code::PreconditionFailed,
             Denied::KeyReused => Code::IdempotencyKeyReused,
             Denied::IdExists => Code::IdExists,
-            Denied::KeyAndIdDiffer => Code::Conflict,
+            // No request is made of a deposit.
+            Denied::KeyAndIdDiffer | Denied::Elsewhere => Code::Conflict,
             Denied::TooManyLanes | Denied::TooManyQueues => Code::InvalidRequest,
             Denied::QueueFull => return Self::queue_full(),
         };

@@ -35,6 +35,7 @@ use bytes::Bytes;
 
 pub use admin::router as admin_router;
 pub use app::{App, Parts};
+pub use read::deposit::{refused, submit_of};
 pub use registry::Registry;
 
 /// The router of every route, the description of itself included.

@@ -75,11 +75,13 @@ pub enum Via {
     Cli,
     /// Time.
     Tick,
+    /// A transaction of a user's own, in the database that several nodes share.
+    Database,
 }
 
 impl Via {
     /// All doors, in the order of their codes.
-    pub const ALL: [Self; 4] = [Self::Http, Self::Work, Self::Cli, Self::Tick];
+    pub const ALL: [Self; 5] = [Self::Http, Self::Work, Self::Cli, Self::Tick, Self::Database];
 
     /// The word of the wire.
     pub fn as_str(self) -> &'static str {
@@ -88,6 +90,7 @@ impl Via {
             Self::Work => "work",
             Self::Cli => "cli",
             Self::Tick => "tick",
+            Self::Database => "database",
         }
     }
 }

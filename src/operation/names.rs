@@ -32,6 +32,16 @@ impl Name {
         if is_name(text) { Ok(Self(Arc::from(text))) } else { Err(InvalidName) }
     }
 
+    /// The queue of what is submitted without one.
+    pub fn default_queue() -> Self {
+        Self(Arc::from("default"))
+    }
+
+    /// The type of what is submitted without one.
+    pub fn default_type() -> Self {
+        Self(Arc::from("noop"))
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

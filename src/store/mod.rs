@@ -31,7 +31,7 @@ use credential::Credential;
 use cursor::Cursor;
 use query::{Listing, Query};
 use queue::Queue;
-use turn::{Changes, Touches, WorkerSeen, WorkingSet};
+use turn::{Changes, DepositNumber, Touches, WorkerSeen, WorkingSet};
 
 /// What went wrong in a store, by what its caller can do about it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -121,11 +121,41 @@ pub trait Reader: Send + Sync {
     /// What is kept beside operations.
     async fn registry(&self, of: AllTenants) -> Result<Registry, StoreError>;
 
-    /// The next events of everybody after a cursor, oldest first, at most `limit`: as [`Reader::events`], but it waits until
-    /// there are some, at most about a second. For nodes that share a store; who has one alone is told by its own turns.
-    async fn tail(&self, _: AllTenants, _after: i64, _limit: usize) -> Result<Events, StoreError> {
-        std::future::pending().await
+    /// What else a node reads that shares the store with others; none: this store is one server's alone.
+    fn shared(&self) -> Option<&dyn SharedReader> {
+        None
     }
+}
+
+/// What nodes that share a store learn from it: what others did, and what users handed in without a node.
+#[async_trait]
+pub trait SharedReader: Send + Sync {
+    /// The next events of everybody after a cursor, oldest first, at most `limit`: as [`Reader::events`], but it waits until
+    /// there are some, at most about a second.
+    async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> Result<Events, StoreError>;
+
+    /// Some of the deposits beyond a number, in the order of their numbers; no more than
+    /// [`crate::limits::DEPOSITS_CHUNK`] of them, nor many more bytes than [`crate::limits::DEPOSITS_CHUNK_BYTES`]. They are
+    /// not committed in that order: one with a low number may come late.
+    async fn deposits(&self, _: AllTenants, after: DepositNumber) -> Result<Vec<Deposit>, StoreError>;
+
+    /// Changes when there may be a new deposit. Hints get lost: it is looked for them at times all the same.
+    fn deposit_hints(&self) -> tokio::sync::watch::Receiver<()>;
+}
+
+/// An operation as a user handed it in, inside a transaction of their own on the database.
+#[derive(Debug, Clone)]
+pub struct Deposit {
+    /// Its number.
+    pub number: DepositNumber,
+    /// The operation's identifier, as the user was told.
+    pub id: OperationId,
+    /// Whose it is to be, as the user said: not checked yet.
+    pub tenant: String,
+    /// When it was handed in.
+    pub at: Timestamp,
+    /// What a client would send as the body of a request: not checked yet. None: it is larger than any body may be.
+    pub body: Option<String>,
 }
 
 /// Whose events.

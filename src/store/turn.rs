@@ -36,10 +36,15 @@ pub struct Touches {
     pub prune: Option<Prune>,
     /// Where new operations will wait, one for each of them.
     pub lanes: Vec<Arc<Lane>>,
+    /// What users handed in inside their own transactions, and submits of this turn are made of.
+    pub deposits: Vec<DepositNumber>,
     /// An outage is over: every lease that would end within the next min(its seconds, 10 s) gets that long, so that
     /// live workers speak first.
     pub rest_leases: bool,
 }
+
+/// Number of a [`super::Deposit`].
+pub type DepositNumber = i64;
 
 /// One step of pruning. Whatever it compares with are the server's own times, never a client's.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +138,8 @@ pub struct WorkingSet {
     pub new_lanes: HashSet<Arc<Lane>>,
     /// How many lanes the tenants of those have.
     pub lanes_of: HashMap<TenantId, usize>,
+    /// Of the deposits named, those that are this turn's: the others are gone, or another node has them just now.
+    pub deposits: HashSet<DepositNumber>,
 }
 
 impl WorkingSet {
@@ -156,6 +163,7 @@ impl WorkingSet {
             oldest: Oldest::default(),
             new_lanes: HashSet::new(),
             lanes_of: HashMap::new(),
+            deposits: HashSet::new(),
         }
     }
 }
@@ -179,6 +187,8 @@ pub struct Changes {
     pub credentials: Vec<Credential>,
     /// Queues as their controls are now.
     pub queues: Vec<Queue>,
+    /// Deposits that were taken in: they go with this commit.
+    pub deposits: Vec<DepositNumber>,
 }
 
 impl Changes {
@@ -190,6 +200,7 @@ impl Changes {
             && self.events_pruned.is_none()
             && self.credentials.is_empty()
             && self.queues.is_empty()
+            && self.deposits.is_empty()
     }
 
     /// Moves the cursors that were given from `first` on, so that they begin at `place` instead: for a store that learns only

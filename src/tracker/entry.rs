@@ -12,6 +12,7 @@ use crate::operation::{
 };
 use crate::store::StoreError;
 use crate::store::credential::Credential;
+use crate::store::turn::DepositNumber;
 pub use crate::store::turn::Want;
 
 /// Why the tracker did not do what it was asked.
@@ -44,6 +45,9 @@ pub enum Denied {
     /// As many queues of the tenant are paused or limited as may be.
     #[error("as many queues of the tenant are paused or limited as may be")]
     TooManyQueues,
+    /// What it was to be made of is another node's, or was taken in before.
+    #[error("another node takes it in")]
+    Elsewhere,
     /// Too many submits wait already.
     #[error("too many submits are waiting")]
     Overloaded,
@@ -84,6 +88,8 @@ pub struct Submit {
     pub id_chosen: bool,
     /// Who submits it.
     pub actor: Actor,
+    /// What it is made of, where it was handed in without a node: that goes with the commit that makes it.
+    pub deposit: Option<DepositNumber>,
 }
 
 /// What became of a submit.

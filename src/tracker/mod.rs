@@ -171,6 +171,11 @@ impl Tracker {
         Ok(Submitted { operation: self.with_payloads(operation).await?, replayed })
     }
 
+    /// The same for what was handed in without a node. Nobody waits for its answer.
+    pub async fn adopt(&self, submit: Submit) -> Result<(), Denied> {
+        self.ask(|reply| Entry::Submit(Box::new(submit), reply)).await.map(drop)
+    }
+
     /// Takes an operation through a command. Durable when it answers, with the operation as it is then.
     pub async fn order(&self, order: Order) -> Result<Operation, Denied> {
         let said = match &order.command {

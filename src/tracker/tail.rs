@@ -110,9 +110,11 @@ impl Tail {
     /// Goes on until the loop has ended. While the store is away it tries again; nothing is lost or told twice.
     pub(super) async fn follow(mut self) {
         let mut ended = self.shared.ended.subscribe();
+        let reader = self.reader.clone();
+        let Some(reader) = reader.shared() else { return };
         loop {
             let pass_on = async {
-                let next = self.reader.tail(AllTenants, self.cursor, limits::EVENTS_CHUNK).await;
+                let next = reader.tail(AllTenants, self.cursor, limits::EVENTS_CHUNK).await;
                 match next {
                     Ok(events) => self.pass_on(events).await,
                     Err(error) => {

@@ -26,6 +26,7 @@ impl Intake {
             Entry::Submit(submit, _) => {
                 let spec = &submit.submission.spec;
                 touches.lanes.push(spec.lane.clone());
+                touches.deposits.extend(submit.deposit);
                 if submit.id_chosen {
                     touches.ids.push((spec.lane.tenant.clone(), spec.id));
                 }

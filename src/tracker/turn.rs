@@ -71,8 +71,17 @@ impl Turn {
         }
     }
 
-    /// A new operation, unless its key or id shows it to be a repeat.
+    /// A new operation, unless its key or id shows it to be a repeat. What it is made of goes with it.
     pub fn submit(&mut self, submit: &Submit) -> Result<Submitted, Denied> {
+        if submit.deposit.is_some_and(|deposit| !self.set.deposits.contains(&deposit)) {
+            return Err(Denied::Elsewhere);
+        }
+        let submitted = self.create_or_find(submit)?;
+        self.changes.deposits.extend(submit.deposit);
+        Ok(submitted)
+    }
+
+    fn create_or_find(&mut self, submit: &Submit) -> Result<Submitted, Denied> {
         let spec = &submit.submission.spec;
         let tenant = &spec.lane.tenant;
         let by_key = spec.key.as_ref().and_then(|key| self.set.by_key.get(&(tenant.clone(), key.clone())));

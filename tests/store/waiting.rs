@@ -134,7 +134,8 @@ impl House {
                 submission.start_at = delayed.then(|| self.tracker.reader().now().plus_seconds(3600));
                 let id = submission.spec.id;
                 let actor = Actor { name: Arc::from("tester"), via: Via::Http };
-                match self.tracker.submit(Submit { submission, id_chosen: true, actor }).await {
+                match self.tracker.submit(Submit { submission, id_chosen: true, actor, deposit: None }).await
+                {
                     Ok(_) => self.made.push(id),
                     Err(Denied::QueueFull) => {
                         let max = self.controls(queue).await.max_waiting.expect("it has a limit") as usize;

@@ -1,6 +1,7 @@
 //! What clients and workers send, read strictly into what the tracker takes.
 
 mod common;
+pub(super) mod deposit;
 pub(super) mod events;
 pub(super) mod patch;
 pub(super) mod queue;

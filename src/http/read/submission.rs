@@ -42,8 +42,8 @@ pub(in crate::http) fn read(
     let operation_type = fields.name("operationType")?;
     let lane = Lane {
         tenant: caller.tenant.clone(),
-        queue: queue.map_or_else(|| constant("default"), Ok)?,
-        operation_type: operation_type.map_or_else(|| constant("noop"), Ok)?,
+        queue: queue.unwrap_or_else(Name::default_queue),
+        operation_type: operation_type.unwrap_or_else(Name::default_type),
     };
     let priority = fields.integer("priority", -limits::PRIORITY_MAX..=limits::PRIORITY_MAX)?.unwrap_or(0);
     let mut submission = Submission {
@@ -76,11 +76,7 @@ pub(in crate::http) fn read(
     }
     fields.finish()?;
     let actor = Actor { name: caller.name.clone(), via: Via::Http };
-    Ok(Submit { submission, id_chosen: id.is_some(), actor })
-}
-
-fn constant(name: &str) -> Result<Name, ApiError> {
-    Name::parse(name).map_err(|_| ApiError::internal())
+    Ok(Submit { submission, id_chosen: id.is_some(), actor, deposit: None })
 }
 
 /// What only an operation in a queue may have.

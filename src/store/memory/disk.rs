@@ -10,12 +10,13 @@ use crate::limits;
 use crate::operation::{
     Controls, Event, EventKind, Lane, Lease, Operation, QueueName, Seq, State, TenantId, Timestamp, WorkerId,
 };
-use crate::store::Events;
 use crate::store::credential::Credential;
 use crate::store::queue::startable;
 use crate::store::turn::{
-    Changes, CountKey, Prune, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet, count_deltas,
+    Changes, CountKey, DepositNumber, Prune, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet,
+    count_deltas,
 };
+use crate::store::{Deposit, Events};
 
 /// A look that leaves no event is marked when the last mark is older than this.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ pub(super) struct Kept {
     pub(super) credentials: BTreeMap<Arc<str>, Credential>,
     /// What was set for queues.
     pub(super) queues: BTreeMap<(TenantId, QueueName), Controls>,
+    /// What users handed in without a node, and none has taken in yet.
+    pub(super) deposits: BTreeMap<DepositNumber, Deposit>,
     /// Every lane in which an operation ever was.
     lanes: BTreeSet<Arc<Lane>>,
     /// The latest time that this store has shown.
@@ -115,6 +118,7 @@ impl Kept {
             by_id: touches.ids.iter().filter_map(named).collect(),
             by_key: touches.keys.iter().filter_map(keyed).collect(),
             due: self.due(now, touches.due),
+            deposits: touches.deposits.iter().copied().filter(|n| self.deposits.contains_key(n)).collect(),
             new_lanes: touches.lanes.iter().filter(|lane| !self.lanes.contains(*lane)).cloned().collect(),
             ..WorkingSet::new(now, Seq(self.last_seq + 1))
         };
@@ -283,6 +287,9 @@ impl Kept {
             self.queues.insert((queue.tenant.clone(), queue.name.clone()), queue.controls);
         }
         self.queues.retain(|_, controls| !controls.is_none());
+        for deposit in &changes.deposits {
+            self.deposits.remove(deposit).expect("a deposit is taken in once");
+        }
         debug_assert_eq!(
             self.counts,
             self.counted(),

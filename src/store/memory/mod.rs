@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::clock::{Clock, TimeSource};
 use super::turn::{Changes, Touches, WorkingSet};
-use super::{Store, StoreError};
+use super::{Deposit, Store, StoreError};
 use crate::operation::Timestamp;
 use disk::Kept;
 pub use reader::MemoryReader;
@@ -31,6 +31,8 @@ pub struct MemoryDisk {
     kept: Arc<Mutex<Kept>>,
     /// The last cursor, for those who wait for more.
     told: watch::Sender<i64>,
+    /// Something was handed in without a node.
+    deposited: watch::Sender<()>,
 }
 
 impl MemoryDisk {
@@ -44,6 +46,12 @@ impl MemoryDisk {
     /// turns of different nodes that go on at once only one goes through, and the other finds the store busy.
     pub fn join(&self, time: Arc<dyn TimeSource>) -> (MemoryStore, Arc<MemoryReader>) {
         self.halves(time, Kept::join)
+    }
+
+    /// What a user hands in inside a transaction of their own, once that is committed.
+    pub fn hand_in(&self, deposit: Deposit) {
+        self.kept().deposits.insert(deposit.number, deposit);
+        self.deposited.send_replace(());
     }
 
     fn halves(

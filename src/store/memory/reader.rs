@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::MemoryDisk;
@@ -15,11 +16,13 @@ use crate::operation::{
 use crate::store::clock::{Clock, ClockState};
 use crate::store::query::{Filling, Filter, Known, Listing, Order, Page, Position, Query};
 use crate::store::queue::Queue;
+use crate::store::turn::DepositNumber;
 use crate::store::{
-    AllTenants, Events, Held, History, Payloads, QueueDepth, Reader, Registry, StoreError, Whose,
+    AllTenants, Deposit, Events, Held, History, Payloads, QueueDepth, Reader, Registry, SharedReader,
+    StoreError, Whose,
 };
 
-/// How long [`Reader::tail`] waits.
+/// How long [`SharedReader::tail`] waits.
 const TAIL: Duration = Duration::from_secs(1);
 
 /// The reading half.
@@ -168,10 +171,25 @@ impl Reader for MemoryReader {
         })
     }
 
+    fn shared(&self) -> Option<&dyn SharedReader> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl SharedReader for MemoryReader {
     async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> Result<Events, StoreError> {
         let mut told = self.disk.told.subscribe();
         // Nobody writes any more, or nothing for a while: then there are none.
         let _ = timeout(TAIL, told.wait_for(|last| *last > after)).await;
         Ok(self.disk.kept().events_after(after, limit, |_| true))
+    }
+
+    async fn deposits(&self, _: AllTenants, after: DepositNumber) -> Result<Vec<Deposit>, StoreError> {
+        Ok(self.disk.kept().deposits.range(after + 1..).map(|(_, deposit)| deposit.clone()).collect())
+    }
+
+    fn deposit_hints(&self) -> watch::Receiver<()> {
+        self.disk.deposited.subscribe()
     }
 }

@@ -27,6 +27,9 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// How long it takes until a place where nothing is heard is tried again.
 const DEAF: Duration = Duration::from_mins(5);
 
+/// What `longrun.submit` of the schema says.
+const DEPOSIT: &str = "inbox";
+
 const LISTEN: &str = "LISTEN longrun";
 const UNLISTEN: &str = "UNLISTEN *";
 
@@ -47,6 +50,8 @@ pub(super) struct Line {
     name: String,
     /// Something was committed.
     heard: watch::Sender<()>,
+    /// Something was handed in without a node.
+    deposits: watch::Sender<()>,
     /// Its own voice came back.
     echo: watch::Sender<()>,
     /// There is something to tell.
@@ -61,6 +66,7 @@ impl Hints {
             notify,
             name: format!("{:016x}", fastrand::u64(..)),
             heard: watch::Sender::new(()),
+            deposits: watch::Sender::new(()),
             echo: watch::Sender::new(()),
             news: Notify::new(),
         };
@@ -85,6 +91,11 @@ impl Hints {
             });
         }
         self.line.heard.subscribe()
+    }
+
+    /// Changes with every deposit that is heard of, once somebody listens.
+    pub(super) fn deposits(&self) -> watch::Receiver<()> {
+        self.line.deposits.subscribe()
     }
 }
 
@@ -161,6 +172,7 @@ impl Line {
             *heard = true;
             // Whatever was said before is not repeated.
             self.heard.send_replace(());
+            self.deposits.send_replace(());
             loop {
                 sleep(ALIVE).await;
                 client.check_connection().await?;
@@ -173,7 +185,11 @@ impl Line {
     }
 
     fn hear(&self, name: &str) {
-        let voice = if name == self.name { &self.echo } else { &self.heard };
+        let voice = match name {
+            DEPOSIT => &self.deposits,
+            name if name == self.name => &self.echo,
+            _ => &self.heard,
+        };
         voice.send_replace(());
     }
 

@@ -1,7 +1,8 @@
 //! Loads a turn: one round trip for what commands name and claims ask for, and one before it where time may have acted.
 //!
 //! Locks are taken in one order by every node, so that turns wait for each other and never in a circle: what is due (passed
-//! over where another node has it), operations that are named, by number, queues by name, what is ready (passed over, too);
+//! over where another node has it), operations that are named, by number, deposits (passed over, too), queues by name, what is
+//! ready (passed over, too);
 //! the order of events comes last, with the commit. A statement that has waited for a row sees that row as it is now, but
 //! what it joins as it was when the statement began: so what is locked by one statement is read by the next.
 
@@ -15,7 +16,7 @@ use super::columns::{Value, fields, fields_after};
 use super::error::Result;
 use super::link::{Answers, Pipeline, Place};
 use super::operations::{self, COLUMNS, FROM};
-use super::{Numbers, Resident, prune, queues};
+use super::{Numbers, Resident, inbox, prune, queues};
 use crate::limits;
 use crate::operation::{Lane, Seq, TenantId, Timestamp};
 use crate::store::stored::damage::sound;
@@ -99,6 +100,7 @@ struct Asked {
     claimed: Option<Place>,
     due: Option<Place>,
     lanes: Option<(Place, Place)>,
+    deposits: Option<Place>,
     queues: queues::Asked,
     heads: Vec<Place>,
     stale: Option<prune::Asked>,
@@ -129,6 +131,9 @@ impl<'a> Loading<'a> {
         self.take_block(&answers, asked.block)?;
         self.take_named(&answers, &asked)?;
         self.take_lanes(&answers, asked.lanes)?;
+        for row in asked.deposits.map_or(&[][..], |place| answers.of(place)) {
+            self.set.deposits.insert(fields(row).int()?);
+        }
         self.take_queues(&answers, &asked.queues)?;
         self.take_heads(&mut wants, asked.heads.iter().map(|place| answers.of(*place)))?;
         self.take_wanted(&mut wants).await?;
@@ -157,7 +162,7 @@ impl<'a> Loading<'a> {
     }
 
     fn ask(&self, pipeline: &mut Pipeline<'a>, wants: &Wants<'a>) -> Asked {
-        let Touches { ids, keys, claims, lanes, .. } = self.touches;
+        let Touches { ids, keys, claims, lanes, deposits, .. } = self.touches;
         let named = (!ids.is_empty()).then(|| {
             let named = || {
                 vec![
@@ -188,6 +193,8 @@ impl<'a> Loading<'a> {
                 pipeline.call(LANES_OF, vec![Value::texts(unknown.iter().map(|lane| lane.tenant.as_str()))]);
             (named, of)
         });
+        let deposits = (!deposits.is_empty())
+            .then(|| pipeline.call(inbox::TAKE, vec![Value::ints(deposits.iter().copied())]));
         let queues = queues::ask(pipeline, self.touches, &self.set.due);
         let heads = self.ask_heads(pipeline, wants);
         let stale = self
@@ -201,7 +208,7 @@ impl<'a> Loading<'a> {
             pipeline.call(NEXT_BLOCK, Vec::new())
         });
         let clock = pipeline.call(CLOCK, Vec::new());
-        Asked { named, keyed, claimed, due, lanes, queues, heads, stale, block, clock }
+        Asked { named, keyed, claimed, due, lanes, deposits, queues, heads, stale, block, clock }
     }
 
     /// All rows of operations name lanes; those that this node has not met are read before the rows are.

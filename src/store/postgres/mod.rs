@@ -19,6 +19,7 @@ mod error;
 mod fate;
 mod hints;
 mod history;
+mod inbox;
 mod keep;
 mod lanes;
 mod link;

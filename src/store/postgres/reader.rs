@@ -15,14 +15,16 @@ use super::link::Pipeline;
 use super::load::seqs;
 use super::operations::{self, BARE_COLUMNS, FROM, WHOLE, WHOLE_FROM};
 use super::points::{self, Points};
-use super::{counts, history, list};
+use super::{counts, history, inbox, list};
 use crate::operation::{Attempt, LeaseToken, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
 use crate::store::clock::{Clock, ClockState};
 use crate::store::query::{Listing, Query};
 use crate::store::stored::damage::sound;
 use crate::store::stored::{Damage, Damaged, registry, row, text};
+use crate::store::turn::DepositNumber;
 use crate::store::{
-    AllTenants, Events, Held, History, Payloads, QueueDepth, Reader, Registry, StoreError, Whose,
+    AllTenants, Deposit, Events, Held, History, Payloads, QueueDepth, Reader, Registry, SharedReader,
+    StoreError, Whose,
 };
 
 /// How every transaction that reads begins.
@@ -250,7 +252,26 @@ impl Reader for PostgresReader {
         told(self.small_tables()).await
     }
 
+    fn shared(&self) -> Option<&dyn SharedReader> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl SharedReader for PostgresReader {
     async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> std::result::Result<Events, StoreError> {
         told(history::tail(self, after, limit)).await
+    }
+
+    async fn deposits(
+        &self,
+        _: AllTenants,
+        after: DepositNumber,
+    ) -> std::result::Result<Vec<Deposit>, StoreError> {
+        told(inbox::after(self, after)).await
+    }
+
+    fn deposit_hints(&self) -> tokio::sync::watch::Receiver<()> {
+        self.hints.deposits()
     }
 }

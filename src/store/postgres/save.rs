@@ -13,7 +13,7 @@ use super::columns::{Value, Values, fields};
 use super::error::Result;
 use super::lanes::LaneId;
 use super::link::{Pipeline, Place};
-use super::load::{KNOWN_LANES, lane_values, seqs};
+use super::load::{KNOWN_LANES, as_int, lane_values, seqs};
 use super::{Resident, writes};
 use crate::limits;
 use crate::operation::{Lane, Payload, Seq, State};
@@ -77,6 +77,11 @@ impl<'a> Writing<'a> {
         self.add_counts(pipeline);
         self.add_events(pipeline)?;
         self.add_registry(pipeline);
+        if !changes.deposits.is_empty() {
+            let count = Value::Int(as_int(changes.deposits.len()));
+            let numbers = Value::ints(changes.deposits.iter().copied());
+            pipeline.call(&writes::DELETE_DEPOSITS, vec![numbers, count]);
+        }
         Ok(last)
     }
 

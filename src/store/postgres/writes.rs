@@ -78,6 +78,8 @@ pub(super) static DELETE: LazyLock<String> = LazyLock::new(|| {
         "$3",
     )
 });
+pub(super) static DELETE_DEPOSITS: LazyLock<String> =
+    LazyLock::new(|| guarded("DELETE FROM longrun.inbox WHERE n = ANY ($1)", "$2"));
 pub(super) const DELETE_PAYLOADS: &str = "DELETE FROM longrun.payload WHERE slot IN (SELECT unnest($1::bigint[]) * 2 UNION ALL SELECT unnest($1::bigint[]) * 2 + 1)";
 pub(super) const DELETE_CHECKPOINTS: &str = "DELETE FROM longrun.checkpoint WHERE seq = ANY ($1)";
 pub(super) const DELETE_ATTEMPTS: &str = "DELETE FROM longrun.attempt WHERE seq = ANY ($1)";

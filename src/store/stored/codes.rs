@@ -86,6 +86,7 @@ pub(in crate::store) fn via(via: Via) -> i64 {
         Via::Work => 1,
         Via::Cli => 2,
         Via::Tick => 3,
+        Via::Database => 4,
     }
 }
 

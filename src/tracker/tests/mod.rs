@@ -125,7 +125,8 @@ pub(super) fn submit(operation_type: &str) -> Submit {
         progress: Progress::default(),
         opening: Opening::Waiting,
     };
-    Submit { submission, id_chosen: false, actor: Actor { name: Arc::from("tester"), via: Via::Http } }
+    let actor = Actor { name: Arc::from("tester"), via: Via::Http };
+    Submit { submission, id_chosen: false, actor, deposit: None }
 }
 
 pub(super) fn claim(id: &str, operation_type: &str) -> Claim {

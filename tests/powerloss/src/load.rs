@@ -191,7 +191,8 @@ impl Client {
     async fn submit_one(&self) -> Option<()> {
         let key = format!("{:x}-{}", fastrand::u64(..), self.numbers.fetch_add(1, Ordering::Relaxed));
         let submission = submission(key);
-        let submit = || Submit { submission: submission.clone(), id_chosen: false, actor: actor() };
+        let submit =
+            || Submit { submission: submission.clone(), id_chosen: false, actor: actor(), deposit: None };
         let made = self.tracker.submit(submit()).await.ok()?.operation;
         self.ledger.told(made.seq.0, made.version);
         match fastrand::u8(..8) {

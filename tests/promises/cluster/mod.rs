@@ -2,6 +2,7 @@
 
 mod chaos;
 mod database;
+mod handed_in;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ const SWEPT: Duration = Duration::from_secs(3);
 struct Pair {
     a: Server,
     b: Server,
-    _database: Database,
+    database: Database,
 }
 
 impl Pair {
@@ -31,7 +32,7 @@ impl Pair {
         let database = Database::create();
         let arguments = [&["--workers", "0"], arguments].concat();
         let (a, b) = (Server::node(&database.url(), &arguments), Server::node(&database.url(), &arguments));
-        Self { a, b, _database: database }
+        Self { a, b, database }
     }
 
     fn clients(&self) -> (Client, Client) {

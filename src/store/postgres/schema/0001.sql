@@ -206,6 +206,16 @@ CREATE TABLE longrun.meta (
     value bigint NOT NULL
 );
 
+-- What users hand in inside their own transactions, until a node has taken it in; see longrun.submit.
+CREATE TABLE longrun.inbox (
+    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id uuid NOT NULL,
+    tenant text COLLATE "C" NOT NULL,
+    at bigint NOT NULL,
+    -- As it was sent, which jsonb would not keep.
+    request text NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
 -- Ends a turn that met another state than it had loaded.
 CREATE FUNCTION longrun.expect(met bigint, loaded bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -220,3 +230,41 @@ CREATE FUNCTION longrun.placed(n bigint) RETURNS bigint LANGUAGE sql STABLE AS $
     SELECT CASE WHEN n < 4611686018427387904 THEN n
                 ELSE n - 4611686018427387904 + current_setting('longrun.last_cursor')::bigint END
 $$;
+
+-- Hands an operation in as part of the caller's own transaction: the body of POST /v1.0/operations. One row, and a hint that
+-- is sent if that transaction commits. What the body is worth is seen by the node that takes it in.
+--
+-- It runs with the rights of its owner, so that who may call it needs no right to any table.
+CREATE FUNCTION longrun.submit(request json, tenant text DEFAULT 'default') RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    now_at CONSTANT timestamptz := clock_timestamp();
+    random CONSTANT bytea := uuid_send(gen_random_uuid());
+    chosen text;
+    operation uuid;
+BEGIN
+    BEGIN
+        chosen := request ->> 'id';
+    EXCEPTION WHEN data_exception THEN
+        -- It cannot be read as text of the database; whether it can be taken in is not decided here.
+        chosen := NULL;
+    END;
+    IF chosen ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$' THEN
+        operation := chosen::uuid;
+    ELSE
+        -- Of version 7, as all others: it grows with time.
+        operation := encode(set_byte(
+            overlay(random PLACING substring(int8send((extract(epoch FROM now_at) * 1000)::bigint) FROM 3) FROM 1 FOR 6),
+            6, get_byte(random, 6) & 15 | 112), 'hex')::uuid;
+    END IF;
+    INSERT INTO longrun.inbox (id, tenant, at, request)
+    VALUES (operation, tenant, (extract(epoch FROM now_at) * 10000000)::bigint, request::text);
+    -- Notifications let commits wait for each other, and do not go with PREPARE TRANSACTION: who minds can do without.
+    IF coalesce(current_setting('longrun.notify', true), '') <> 'off' THEN
+        PERFORM pg_notify('longrun', 'inbox');
+    END IF;
+    RETURN operation;
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA longrun FROM PUBLIC;

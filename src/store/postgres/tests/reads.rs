@@ -15,7 +15,7 @@ use crate::operation::{
 };
 use crate::store::postgres::{Options, PostgresReader, PostgresStore, open};
 use crate::store::turn::{Changes, Recorded, Touched, Touches};
-use crate::store::{AllTenants, Reader, Store};
+use crate::store::{AllTenants, Reader, SharedReader, Store};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -1,0 +1,131 @@
+//! Takes in what users hand in inside their own transactions (`longrun.submit` of the shared store): each deposit becomes an
+//! ordinary submit, and goes with the commit that makes its operation. Every node does it; a deposit is one node's by the
+//! turn that finds it there. Hints say when to look; it is looked every second all the same.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::http;
+use crate::limits;
+use crate::operation::{OperationId, QueueName, TenantId};
+use crate::store::{AllTenants, Deposit, Reader, SharedReader, StoreError};
+use crate::tracker::Tracker;
+use crate::tracker::entry::{Denied, Submit};
+
+/// Between two looks at least: what is committed meanwhile is taken in together.
+const PAUSE: Duration = Duration::from_millis(5);
+/// A look takes at most this part of the time, however much waits in the inbox for room in its queue.
+const SHARE: u32 = 4;
+
+/// Takes in deposits at one node.
+pub struct Adoption {
+    tracker: Tracker,
+    reader: Arc<dyn Reader>,
+}
+
+/// Queues in which as many operations wait as may: what else is for them waits where it is.
+type Full = HashSet<(TenantId, QueueName)>;
+
+/// What became of a deposit.
+enum Fate {
+    /// It is an operation, or another node's.
+    Gone,
+    /// It waits until its queue has room.
+    Waits(TenantId, QueueName),
+}
+
+impl std::fmt::Debug for Adoption {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Adoption").finish_non_exhaustive()
+    }
+}
+
+impl Adoption {
+    /// That of a node.
+    pub fn new(tracker: Tracker, reader: Arc<dyn Reader>) -> Self {
+        Self { tracker, reader }
+    }
+
+    /// Goes on for as long as it is polled. What was begun when it ends is durable or was never there.
+    pub async fn follow(self) {
+        let Some(store) = self.reader.shared() else { return };
+        let mut hints = store.deposit_hints();
+        loop {
+            // What is committed from here on is heard of, whether the look sees it or not.
+            hints.mark_unchanged();
+            let began = Instant::now();
+            let mut full = Full::new();
+            if let Err(denied) = self.look(store, &mut full).await {
+                tracing::debug!(%denied, "what was handed in cannot be taken in just now");
+            }
+            sleep(if full.is_empty() { PAUSE } else { PAUSE.max(began.elapsed() * (SHARE - 1)) }).await;
+            // No hint is no error: it is looked all the same.
+            let _ = timeout(limits::LOOK_EVERY, hints.changed()).await;
+        }
+    }
+
+    /// From the first deposit to the last.
+    async fn look(&self, store: &dyn SharedReader, full: &mut Full) -> Result<(), Denied> {
+        let mut after = 0;
+        loop {
+            let deposits = store.deposits(AllTenants, after).await?;
+            let Some(last) = deposits.last() else { return Ok(()) };
+            after = last.number;
+            self.take(&deposits, full).await?;
+        }
+    }
+
+    /// Takes these in together, each by itself: none is in the way of another.
+    async fn take(&self, deposits: &[Deposit], full: &mut Full) -> Result<(), Denied> {
+        let now = self.reader.now();
+        let submits = deposits.iter().map(|deposit| (deposit, http::submit_of(deposit, now)));
+        let may = submits.filter(|(_, submit)| !full.contains(&queue_of(submit)));
+        for fate in join_all(may.map(|(deposit, submit)| self.adopt(deposit, submit))).await {
+            if let Fate::Waits(tenant, queue) = fate? {
+                full.insert((tenant, queue));
+            }
+        }
+        Ok(())
+    }
+
+    async fn adopt(&self, deposit: &Deposit, submit: Submit) -> Result<Fate, Denied> {
+        let (tenant, queue) = queue_of(&submit);
+        match self.tracker.adopt(submit).await {
+            Ok(()) | Err(Denied::Elsewhere) => Ok(Fate::Gone),
+            Err(Denied::QueueFull) => Ok(Fate::Waits(tenant, queue)),
+            Err(why @ (Denied::IdExists | Denied::TooManyLanes | Denied::Store(StoreError::Damaged))) => {
+                self.refuse(deposit, &why).await
+            }
+            Err(denied) => Err(denied),
+        }
+    }
+
+    /// What a request would be told now, an operation says: of an id that is another one's, under one of its own.
+    async fn refuse(&self, deposit: &Deposit, why: &Denied) -> Result<Fate, Denied> {
+        tracing::warn!(id = %deposit.id, tenant = deposit.tenant, %why, "what was handed in is refused");
+        let now = self.reader.now();
+        let refused = if let Denied::TooManyLanes = why {
+            // It goes where all go that say nothing.
+            let bare = Deposit { tenant: deposit.tenant.clone(), body: None, ..*deposit };
+            http::refused(&bare, deposit.id, now, &why.to_string())
+        } else {
+            http::refused(deposit, OperationId::fresh(), now, &format!("id: {}: {why}", deposit.id))
+        };
+        let (tenant, queue) = queue_of(&refused);
+        match self.tracker.adopt(refused).await {
+            Ok(()) | Err(Denied::Elsewhere) => Ok(Fate::Gone),
+            // Not even for this there is a place.
+            Err(Denied::TooManyLanes) => Ok(Fate::Waits(tenant, queue)),
+            Err(denied) => Err(denied),
+        }
+    }
+}
+
+fn queue_of(submit: &Submit) -> (TenantId, QueueName) {
+    let lane = &submit.submission.spec.lane;
+    (lane.tenant.clone(), lane.queue.clone())
+}
