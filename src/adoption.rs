@@ -1,6 +1,7 @@
 //! Takes in what users hand in inside their own transactions (`longrun.submit` of the shared store): each deposit becomes an
 //! ordinary submit, and goes with the commit that makes its operation. Every node does it; a deposit is one node's by the
-//! turn that finds it there. Hints say when to look; it is looked every second all the same.
+//! turn that finds it there. Hints say when to look; it is looked every second all the same,
+//! and more often while there is something.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use crate::store::{AllTenants, Deposit, Reader, SharedReader, StoreError};
 use crate::tracker::Tracker;
 use crate::tracker::entry::{Denied, Submit};
 
-/// Between two looks at least: what is committed meanwhile is taken in together.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Where there was something there is soon more, of which no hint tells while the inbox is not empty. Then, ever less often.
+const SOON: Duration = Duration::from_millis(20);
 /// A look takes at most this part of the time, however much waits in the inbox for room in its queue.
 const SHARE: u32 = 4;
 
@@ -27,8 +28,14 @@ pub struct Adoption {
     reader: Arc<dyn Reader>,
 }
 
-/// Queues in which as many operations wait as may: what else is for them waits where it is.
-type Full = HashSet<(TenantId, QueueName)>;
+/// What one look has found.
+#[derive(Default)]
+struct Look {
+    /// Something was taken in.
+    found: bool,
+    /// Queues in which as many operations wait as may: what else is for them waits where it is.
+    full: HashSet<(TenantId, QueueName)>,
+}
 
 /// What became of a deposit.
 enum Fate {
@@ -53,40 +60,44 @@ impl Adoption {
     /// Goes on for as long as it is polled. What was begun when it ends is durable or was never there.
     pub async fn follow(self) {
         let Some(store) = self.reader.shared() else { return };
-        let mut hints = store.deposit_hints();
+        let (mut hints, mut pause) = (store.deposit_hints(), limits::LOOK_EVERY);
         loop {
             // What is committed from here on is heard of, whether the look sees it or not.
             hints.mark_unchanged();
             let began = Instant::now();
-            let mut full = Full::new();
-            if let Err(denied) = self.look(store, &mut full).await {
+            let mut look = Look::default();
+            if let Err(denied) = self.look(store, &mut look).await {
                 tracing::debug!(%denied, "what was handed in cannot be taken in just now");
             }
-            sleep(if full.is_empty() { PAUSE } else { PAUSE.max(began.elapsed() * (SHARE - 1)) }).await;
+            if !look.full.is_empty() {
+                sleep(began.elapsed() * (SHARE - 1)).await;
+            }
+            pause = if look.found { SOON } else { limits::LOOK_EVERY.min(pause * 2) };
             // No hint is no error: it is looked all the same.
-            let _ = timeout(limits::LOOK_EVERY, hints.changed()).await;
+            let _ = timeout(pause, hints.changed()).await;
         }
     }
 
     /// From the first deposit to the last.
-    async fn look(&self, store: &dyn SharedReader, full: &mut Full) -> Result<(), Denied> {
+    async fn look(&self, store: &dyn SharedReader, look: &mut Look) -> Result<(), Denied> {
         let mut after = 0;
         loop {
             let deposits = store.deposits(AllTenants, after).await?;
             let Some(last) = deposits.last() else { return Ok(()) };
             after = last.number;
-            self.take(&deposits, full).await?;
+            self.take(&deposits, look).await?;
         }
     }
 
     /// Takes these in together, each by itself: none is in the way of another.
-    async fn take(&self, deposits: &[Deposit], full: &mut Full) -> Result<(), Denied> {
+    async fn take(&self, deposits: &[Deposit], look: &mut Look) -> Result<(), Denied> {
         let now = self.reader.now();
         let submits = deposits.iter().map(|deposit| (deposit, http::submit_of(deposit, now)));
-        let may = submits.filter(|(_, submit)| !full.contains(&queue_of(submit)));
+        let may = submits.filter(|(_, submit)| !look.full.contains(&queue_of(submit)));
         for fate in join_all(may.map(|(deposit, submit)| self.adopt(deposit, submit))).await {
-            if let Fate::Waits(tenant, queue) = fate? {
-                full.insert((tenant, queue));
+            match fate? {
+                Fate::Gone => look.found = true,
+                Fate::Waits(tenant, queue) => drop(look.full.insert((tenant, queue))),
             }
         }
         Ok(())

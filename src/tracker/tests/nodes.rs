@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 
 use super::{Rig, a_clock, claim, completed, patient, submit};
 use crate::operation::{Command, ControlsChange, Event, EventKind, Name, OperationId, Status, TenantId};
-use crate::store::Whose;
 use crate::store::memory::MemoryDisk;
-use crate::tracker::entry::{NoticeKind, QueueOrder, Submit};
+use crate::store::{AllTenants, Deposit, Whose};
+use crate::tracker::entry::{Denied, NoticeKind, QueueOrder, Submit};
 use crate::tracker::{Handed, Waiting, Watcher};
 
 /// So many nodes over a fresh store.
@@ -319,4 +319,53 @@ async fn one_key_at_two_nodes_at_once_makes_one_operation() {
     }
     assert_eq!(made.len(), 100);
     assert!(made.values().all(|times| *times == 2));
+}
+
+fn deposited(number: i64) -> (Deposit, Submit) {
+    let mut wish = submit("t");
+    (wish.deposit, wish.id_chosen) = (Some(number), true);
+    let spec = &mut wish.submission.spec;
+    spec.fingerprint = Some([1; 32]);
+    let (id, at) = (spec.id, spec.created);
+    (Deposit { number, id, tenant: "default".to_owned(), at, body: None }, wish)
+}
+
+#[tokio::test]
+async fn a_deposit_is_taken_in_by_one_of_the_nodes_that_try_and_goes_with_it() {
+    let (disk, clock) = (MemoryDisk::default(), a_clock());
+    let nodes = [Rig::join(&disk, &clock).await, Rig::join(&disk, &clock).await];
+    let watcher = watcher(&nodes[0], whole()).await;
+    for number in 1..=20 {
+        let (deposit, wish) = deposited(number);
+        disk.hand_in(deposit);
+        let (one, other) = tokio::join!(nodes[0].submit(wish), nodes[1].submit(deposited(number).1));
+        let elsewhere = |made: &Result<_, Denied>| matches!(made, Err(Denied::Elsewhere));
+        assert!(elsewhere(&one) != elsewhere(&other), "{one:?} {other:?}");
+        assert!(one.is_ok() || other.is_ok());
+    }
+    let reader = nodes[0].tracker.reader().shared().unwrap();
+    assert_eq!(reader.deposits(AllTenants, 0).await.unwrap().len(), 0);
+    assert_eq!(sees(watcher, 20).await.len(), 20);
+}
+
+#[tokio::test]
+async fn a_deposit_that_is_a_repeat_goes_and_one_that_finds_its_queue_full_stays() {
+    let (disk, clock) = (MemoryDisk::default(), a_clock());
+    let node = Rig::join(&disk, &clock).await;
+    let (deposit, wish) = deposited(1);
+    let again =
+        Submit { deposit: Some(2), submission: wish.submission.clone(), actor: wish.actor.clone(), ..wish };
+    disk.hand_in(Deposit { number: 2, ..deposit.clone() });
+    disk.hand_in(deposit);
+    assert!(!node.submit(wish).await.unwrap().replayed);
+    assert!(node.submit(again).await.unwrap().replayed);
+    let change = ControlsChange { paused: None, max_running: None, max_waiting: Some(Some(1)) };
+    let (tenant, name) = (TenantId::default(), Name::parse("default").unwrap());
+    node.tracker.control(QueueOrder { tenant, name, change }).await.unwrap();
+    let (deposit, wish) = deposited(3);
+    disk.hand_in(deposit);
+    assert!(matches!(node.submit(wish).await, Err(Denied::QueueFull)));
+    let reader = node.tracker.reader().shared().unwrap();
+    let left = reader.deposits(AllTenants, 0).await.unwrap();
+    assert_eq!(left.iter().map(|deposit| deposit.number).collect::<Vec<_>>(), [3]);
 }

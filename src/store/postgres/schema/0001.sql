@@ -257,12 +257,14 @@ BEGIN
             overlay(random PLACING substring(int8send((extract(epoch FROM now_at) * 1000)::bigint) FROM 3) FROM 1 FOR 6),
             6, get_byte(random, 6) & 15 | 112), 'hex')::uuid;
     END IF;
-    INSERT INTO longrun.inbox (id, tenant, at, request)
-    VALUES (operation, tenant, (extract(epoch FROM now_at) * 10000000)::bigint, request::text);
-    -- Notifications let commits wait for each other, and do not go with PREPARE TRANSACTION: who minds can do without.
-    IF coalesce(current_setting('longrun.notify', true), '') <> 'off' THEN
+    -- Commits that notify wait for each other. While another one waits in the inbox nodes look often by themselves.
+    PERFORM FROM longrun.inbox ORDER BY n DESC LIMIT 1;
+    -- It does not go with PREPARE TRANSACTION: who needs that can do without.
+    IF NOT FOUND AND coalesce(current_setting('longrun.notify', true), '') <> 'off' THEN
         PERFORM pg_notify('longrun', 'inbox');
     END IF;
+    INSERT INTO longrun.inbox (id, tenant, at, request)
+    VALUES (operation, tenant, (extract(epoch FROM now_at) * 10000000)::bigint, request::text);
     RETURN operation;
 END
 $$;
