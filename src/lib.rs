@@ -10,7 +10,7 @@
 //! * [`adoption`] takes in what was handed in without a request, inside of users' own transactions;
 //! * [`tasks`] are the server's own workers, over the SDK's runtime.
 //!
-//! Around them: [`limits`] states every bound, [`settings`] what `serve` is told, [`server`] puts the rooms together;
+//! Around them: [`limits`] states every bound, [`metrics`] is what they count, [`settings`] what `serve` is told, [`server`] puts the rooms together;
 //! [`cli`] and [`bench`] stand at the top.
 
 pub mod adoption;
@@ -19,6 +19,7 @@ pub mod bench;
 pub mod cli;
 pub mod http;
 pub mod limits;
+pub mod metrics;
 pub mod operation;
 pub mod server;
 pub mod settings;

@@ -242,3 +242,11 @@ pub const DEPOSITS_CHUNK_BYTES: i64 = 4 << 20;
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections to a shared database for reads, at most.
 pub const DATABASE_READS_MAX: usize = 8;
+
+/// Names of queues that metrics tell apart, over all tenants, the first that are met; all others are `other`. Each is some
+/// fifty lines of an answer, and strangers choose them.
+pub const METRIC_QUEUES_MAX: usize = 64;
+/// How long one look of a scrape at the store may take.
+pub const SCRAPE_MAX: Duration = Duration::from_secs(2);
+/// Scrapes that come sooner after such a look share it.
+pub const SCRAPE_EVERY: Duration = Duration::from_secs(1);

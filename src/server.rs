@@ -21,6 +21,7 @@ use crate::auth::socket::{SocketPathTooLong, socket_path};
 use crate::auth::{FirstTokenError, Keys, ListenRefused, check_listen, first_token};
 use crate::http::{self, App, Parts, Registry, connection};
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::settings::{Database, Settings};
 use crate::store::clock::{Machine, SetAhead, TimeSource};
 use crate::store::{AllTenants, Reader, Store, StoreError, postgres, sqlite};
@@ -76,8 +77,12 @@ pub async fn run(settings: Settings, clock: Option<Arc<SetAhead>>) -> Result<(),
     };
     let retention = Retention { operations: settings.retain, events: settings.retain_events };
     let many = settings.database.is_some();
-    let options = Options { retention, clock, many, ..Options::default() };
-    let (store, reader) = open(&settings, time).await?;
+    let metrics = Arc::new(match &settings.database {
+        Some(database) => Metrics::over_database(database.notify),
+        None => Metrics::default(),
+    });
+    let (store, reader) = open(&settings, time, metrics.clone()).await?;
+    let options = Options { retention, clock, many, metrics, ..Options::default() };
     let running = Running::start(&settings, store, reader, options).await?;
     running.announce(&settings);
     tell_supervisor(&[NotifyState::Ready, NotifyState::Status(&format!("listens on {}", running.address))]);
@@ -106,6 +111,7 @@ fn tell_supervisor(states: &[NotifyState]) {
 async fn open(
     settings: &Settings,
     time: Arc<dyn TimeSource>,
+    metrics: Arc<Metrics>,
 ) -> Result<(Box<dyn Store>, Arc<dyn Reader>), ServeError> {
     let Some(Database { url, notify }) = settings.database.clone() else {
         let directory = settings.data.clone();
@@ -115,7 +121,8 @@ async fn open(
     };
     // Of such a node only its socket is in the directory.
     DirBuilder::new().recursive(true).mode(0o700).create(&settings.data)?;
-    let options = postgres::Options { url, notify, connections: limits::DATABASE_READS_MAX, time: None };
+    let connections = limits::DATABASE_READS_MAX;
+    let options = postgres::Options { url, notify, connections, time: None, metrics };
     // It waits for the database.
     let opening = tokio::task::spawn_blocking(move || postgres::open(&options)).await;
     let (store, reader) = opening.map_err(|error| io::Error::other(error.to_string()))??;
@@ -124,7 +131,8 @@ async fn open(
 
 /// Serves an application and nothing around it, for as long as it is polled.
 pub async fn serve_app(app: App, listener: TcpListener) {
-    connection::serve(listener, http::router(app), CancellationToken::new(), Duration::ZERO).await;
+    let metrics = app.tracker.metrics().clone();
+    connection::serve(listener, http::router(app), metrics, CancellationToken::new(), Duration::ZERO).await;
 }
 
 /// A server that runs in this process.
@@ -132,6 +140,8 @@ pub async fn serve_app(app: App, listener: TcpListener) {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it gives its metrics without a token, if anywhere.
+    pub admin_address: Option<SocketAddr>,
     /// The door to its operations.
     pub tracker: Tracker,
     keys: Arc<Keys>,
@@ -154,9 +164,12 @@ impl Running {
             keys.put_first(first_token(file, reader.now())?)?;
         }
         check_listen(settings.listen, keys.is_open())?;
-        let bind_failed = |source| ServeError::Bind { address: settings.listen.to_string(), source };
-        let listener = TcpListener::bind(settings.listen).await.map_err(bind_failed)?;
-        let address = listener.local_addr()?;
+        let (listener, address) = bind(settings.listen).await?;
+        let open = match settings.admin_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let admin_address = open.as_ref().map(|(_, address)| *address);
         let socket = socket_path(&settings.data)?;
         let admin = bind_socket(&socket)?;
 
@@ -179,9 +192,14 @@ impl Running {
             let (adoption, ending) = (Adoption::new(tracker.clone(), reader), shutdown.clone());
             parts.spawn(async move { ending.run_until_cancelled(adoption.follow()).await.unwrap_or(()) });
         }
+        let (metrics, grace) = (tracker.metrics(), settings.grace);
         let router = http::admin_router(app.clone());
-        parts.spawn(connection::serve(admin, router, shutdown.clone(), settings.grace));
-        parts.spawn(connection::serve(listener, http::router(app), shutdown.clone(), settings.grace));
+        parts.spawn(connection::serve(admin, router, metrics.clone(), shutdown.clone(), grace));
+        if let Some((listener, address)) = open {
+            let router = http::open_router(app.clone(), address.ip().is_loopback());
+            parts.spawn(connection::serve(listener, router, metrics.clone(), shutdown.clone(), grace));
+        }
+        parts.spawn(connection::serve(listener, http::router(app), metrics.clone(), shutdown.clone(), grace));
         if settings.workers > 0 {
             let grace = settings.grace.saturating_sub(CLOSING);
             for worker in tasks::workers(&tracker, &settings.programs, settings.workers, grace)? {
@@ -193,7 +211,7 @@ impl Running {
                 });
             }
         }
-        Ok(Self { address, tracker, keys, intake, shutdown, parts, socket })
+        Ok(Self { address, admin_address, tracker, keys, intake, shutdown, parts, socket })
     }
 
     /// Says on standard output where it is and what to try.
@@ -202,6 +220,9 @@ impl Running {
         let data = std::fs::canonicalize(&settings.data).unwrap_or_else(|_| settings.data.clone());
         println!("Longrun listens on {url}");
         println!("its data is in {}", data.display());
+        if let Some(address) = self.admin_address {
+            println!("its metrics, without a token: http://{address}/metrics");
+        }
         if self.keys.is_open() {
             println!("no token was made: it serves this machine only, as tenant default with every scope");
             println!("try: curl -i {url}/v1.0/operations -H 'Content-Type: application/json' -d '{{}}'");
@@ -238,6 +259,13 @@ impl Running {
             tracing::error!("the intake loop ended in a panic");
         }
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Bind { address: address.to_string(), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }
 
 /// The socket of the machine's own requests. One that a killed server left behind goes: its data is ours by the lock.

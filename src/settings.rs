@@ -76,6 +76,10 @@ pub struct Given {
     #[arg(long, env = "LONGRUN_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
+    /// Second address, for /metrics, /healthz and /readyz without a token, as in 127.0.0.1:9470 [default: none]
+    #[arg(long, env = "LONGRUN_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
+    admin_listen: Option<SocketAddr>,
+
     /// Directory of the data; made where it is missing [default: ./longrun-data]
     #[arg(long, env = "LONGRUN_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
@@ -156,6 +160,8 @@ pub struct Given {
 pub struct Settings {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to give metrics without a token.
+    pub admin_listen: Option<SocketAddr>,
     /// The directory of the data.
     pub data: PathBuf,
     /// The database that the data is in instead.
@@ -273,6 +279,7 @@ impl Given {
     fn or(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
+            admin_listen: self.admin_listen.or(other.admin_listen),
             data: self.data.or(other.data),
             store: self.store.or(other.store),
             notify: self.notify.or(other.notify),
@@ -306,6 +313,7 @@ impl Given {
         let (retain, retain_events) = retention(self.retain, self.retain_events)?;
         Ok(Settings {
             listen: self.listen.unwrap_or(LISTEN),
+            admin_listen: self.admin_listen,
             data: self.data.unwrap_or_else(|| PathBuf::from(DATA)),
             database: database(self.store, self.notify)?,
             workers,

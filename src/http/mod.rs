@@ -26,6 +26,7 @@ pub mod routes;
 mod schema;
 mod shared;
 mod sse;
+mod standing;
 pub mod table;
 pub mod view;
 mod wait;
@@ -37,6 +38,13 @@ pub use admin::router as admin_router;
 pub use app::{App, Parts};
 pub use read::deposit::{refused, submit_of};
 pub use registry::Registry;
+
+/// The router of what whoever watches over the server asks without a token.
+/// On a listener of this machine only, a page in a browser of it cannot ask by another name (DNS rebinding).
+pub fn open_router(app: App, is_loopback: bool) -> Router {
+    let (router, _) = routes::open_table(app).finish();
+    if is_loopback { router.layer(axum::middleware::from_fn(table::only_of_machine)) } else { router }
+}
 
 /// The router of every route, the description of itself included.
 pub fn router(app: App) -> Router {

@@ -2,16 +2,19 @@
 
 use std::convert::Infallible;
 use std::future::ready;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use http::header;
 use tokio_util::either::Either;
 use tower::Service;
 use tower::layer::layer_fn;
+use tower::util::MapResponseLayer;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -31,6 +34,10 @@ pub struct Entry {
     /// What opens it.
     pub scope: Scope,
 }
+
+/// The path of the route that answered, as the table has it; an extension of the answer.
+#[derive(Debug, Clone)]
+pub(super) struct TakenBy(pub(super) Arc<String>);
 
 /// The routes of a server under construction.
 pub struct Table {
@@ -86,7 +93,12 @@ impl Table {
             let app = self.app.clone();
             methods.layer(layer_fn(move |inner| Guard { inner, app: app.clone(), scope }))
         };
-        self.router = self.router.routes((schemas, paths, guarded));
+        let taken = TakenBy(Arc::new(paths.paths.keys().next().cloned().unwrap_or_default()));
+        let named = guarded.layer(MapResponseLayer::new(move |mut response: Response| {
+            response.extensions_mut().insert(taken.clone());
+            response
+        }));
+        self.router = self.router.routes((schemas, paths, named));
         self
     }
 
@@ -197,16 +209,27 @@ impl From<Refused> for ApiError {
     }
 }
 
+/// A page in a browser of this machine may send requests here under a name of its own (DNS rebinding).
+fn check_host(request: &Request) -> Result<(), ApiError> {
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = named.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+    if host.is_some_and(auth::is_loopback_host) {
+        return Ok(());
+    }
+    let message =
+        "without a token this server answers only to the machine's own names, as in http://127.0.0.1";
+    Err(ApiError::new(Code::AccessDenied, message))
+}
+
+/// The same for routes that need no token at all.
+pub(super) async fn only_of_machine(request: Request, next: Next) -> Result<Response, ApiError> {
+    check_host(&request)?;
+    Ok(next.run(request).await)
+}
+
 fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, Refused> {
     if app.keys.is_open() {
-        // A page in a browser of this machine may send requests here under a name of its own (DNS rebinding).
-        let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = named.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
-        if !host.is_some_and(auth::is_loopback_host) {
-            let message =
-                "without a token this server answers only to the machine's own names, as in http://127.0.0.1";
-            return Err(ApiError::new(Code::AccessDenied, message).into());
-        }
+        check_host(request)?;
         // Or, without reading the answers, to its true name.
         let origin = request.headers().get(header::ORIGIN);
         let of_machine = |origin: &http::HeaderValue| {

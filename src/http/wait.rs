@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::app::App;
 use super::error::ApiError;
+use crate::metrics::Present;
 use crate::operation::{Operation, OperationId, TenantId};
 
 /// Reads an operation until `enough` says so, at most for so long; then as it is. No change in between is missed.
@@ -15,6 +16,7 @@ pub(super) async fn until(
     longest: Duration,
     enough: impl Fn(&Operation) -> bool,
 ) -> Result<Arc<Operation>, ApiError> {
+    let _present = Present::of(&app.tracker.metrics().requests.waiting);
     let mut follow = app.tracker.follow(tenant, id);
     let patience = tokio::time::sleep(longest);
     tokio::pin!(patience);

@@ -23,7 +23,7 @@ impl Status {
     }
 
     /// The word of the wire.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotStarted => "NotStarted",
             Self::Running => "Running",
@@ -57,7 +57,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The word of the wire.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Canceled => "canceled",

@@ -53,6 +53,7 @@ fn every_flag_is_read() {
         "--first-token-file=/t",
     ]);
     let expected = Settings {
+        admin_listen: None,
         database: None,
         listen: "[::1]:1".parse().unwrap(),
         data: PathBuf::from("/d"),

@@ -3,13 +3,14 @@
 //! A write turn is two calls. [`Store::begin`] opens a transaction and loads what the turn touches ([`turn::Touches`])
 //! into a [`turn::WorkingSet`]; the tracker applies its commands to that; [`Store::commit`] writes each changed row once,
 //! and the events, and makes all of it durable. [`Reader`] is the second, smaller door, for everything that only looks.
-//! [`query`] is what a list asks for, [`queue`] what is set for queues. [`memory`] is the model as a store, the oracle of the
+//! [`query`] is what a list asks for, [`queue`] what is set for queues, [`figures`] what an operator watches. [`memory`] is the model as a store, the oracle of the
 //! tests; [`sqlite`] is the embedded one, [`postgres`] the one that several nodes share. What both write into their rows,
 //! and how, is in `stored`.
 
 pub mod clock;
 pub mod credential;
 pub mod cursor;
+pub mod figures;
 pub mod memory;
 pub mod postgres;
 pub mod query;
@@ -29,6 +30,7 @@ use crate::operation::{
 use clock::ClockState;
 use credential::Credential;
 use cursor::Cursor;
+use figures::Figured;
 use query::{Listing, Query};
 use queue::Queue;
 use turn::{Changes, DepositNumber, Touches, WorkerSeen, WorkingSet};
@@ -80,7 +82,7 @@ pub trait Store: Send {
 
 /// The reading half: shared, asynchronous, and never in the way of the writer. It shows only what is durable.
 #[async_trait]
-pub trait Reader: Send + Sync {
+pub trait Reader: Figured {
     /// The store's clock.
     fn now(&self) -> Timestamp;
 

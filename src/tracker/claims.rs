@@ -73,6 +73,11 @@ impl Claims {
         wishes.filter(concerned).collect()
     }
 
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiters.len()
+    }
+
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.waiters.is_empty()

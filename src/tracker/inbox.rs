@@ -43,6 +43,17 @@ struct Lanes {
     rung: bool,
 }
 
+/// How many entries wait in each lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Reports, cancels, patches.
+    pub urgent: usize,
+    /// Claims.
+    pub claims: usize,
+    /// Submits, retries, deletes.
+    pub fresh: usize,
+}
+
 /// Each tenant's line; one entry of each in turn.
 #[derive(Debug, Default)]
 struct FairLine {
@@ -158,6 +169,12 @@ impl Inbox {
     pub fn ring(&self) {
         self.lanes().rung = true;
         self.bell.notify_one();
+    }
+
+    /// How many entries wait.
+    pub fn backlog(&self) -> Backlog {
+        let lanes = self.lanes();
+        Backlog { urgent: lanes.urgent.len(), claims: lanes.claims.len(), fresh: lanes.fresh.len }
     }
 
     /// Takes nothing in any more; what waits is still carried out.

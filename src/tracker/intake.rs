@@ -1,13 +1,14 @@
 //! The loop: drain, load, apply, offer, commit, answer, publish. One thread, one batch, one sync at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::answer;
 use super::cache::Cache;
 use super::claims::Claims;
 use super::entry::{Denied, Entry, Exchanged, ReportOutcome, Submitted};
+use super::figures::Latest;
 use super::inbox::Inbox;
 use super::offer::Pool;
 use super::pruning::Pruning;
@@ -17,6 +18,7 @@ use super::turn::Turn;
 use super::watch::Watch;
 use super::workers::Workers;
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::clock::SetAhead;
 use crate::store::turn::{Prune, WorkerSeen};
@@ -48,10 +50,10 @@ pub struct Shared {
     pub away: AtomicBool,
     /// No more claims: the server is about to end.
     pub draining: tokio::sync::watch::Sender<bool>,
-    /// Turns that were committed with something in them: each was one sync.
-    pub commits: AtomicU64,
-    /// Turns that were begun: each may have read the store.
-    pub turns: AtomicU64,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// How things stood in the store when it was asked last.
+    pub(super) figures: Latest,
     /// The store failed; nothing is acknowledged any more.
     pub failed: tokio::sync::watch::Sender<bool>,
 }
@@ -139,6 +141,7 @@ impl Intake {
                 self.shared.failed.send_replace(true);
                 break;
             }
+            self.count_waiting();
             if batch.closed {
                 break;
             }
@@ -186,6 +189,11 @@ impl Intake {
         }
     }
 
+    fn count_waiting(&self) {
+        let waiting = i64::try_from(self.claims.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.turns.claims_waiting.set(waiting);
+    }
+
     fn answer_expired(&mut self) {
         for waiter in self.claims.expired(Instant::now()) {
             answer::exchange(waiter.reply, waiter.answer);
@@ -221,6 +229,7 @@ impl Intake {
                     return Ok(());
                 }
                 Err(StoreError::Busy(_)) if began.elapsed() < BUSY_MAX => {
+                    self.shared.metrics.turns.tried_again.inc();
                     std::thread::sleep(pause(tries));
                     tries += 1;
                     // It has been waiting all the while, and what it waits for is an outage to its workers, too.
@@ -239,10 +248,12 @@ impl Intake {
                     entries = rest;
                 }
                 Err(error @ StoreError::Failed(_)) => {
+                    self.shared.metrics.turns.refused.inc();
                     answer::deny(entries, &error.clone().into());
                     return Err(error);
                 }
                 Err(error) => {
+                    self.shared.metrics.turns.refused.inc();
                     // What workers said in this turn was not heard.
                     self.late = true;
                     self.shared.away.store(matches!(error, StoreError::Busy(_)), Ordering::Relaxed);
@@ -260,7 +271,10 @@ impl Intake {
     fn attempt(&mut self, entries: &[Entry], chores: Chores) -> Result<Finished, StoreError> {
         let touches = self.touches(entries, chores);
         let has_room = touches.lanes.is_empty() || self.store.has_room();
-        let mut turn = Turn::new(self.store.begin(&touches)?, has_room);
+        let began = Instant::now();
+        let set = self.store.begin(&touches)?;
+        self.shared.metrics.turns.load.observe(began.elapsed().as_secs_f64());
+        let mut turn = Turn::new(set, has_room);
         let mut done: Vec<Done> = entries.iter().map(|entry| apply(&mut turn, entry)).collect();
         turn.tick();
         if let Some(prune) = chores.prune {
@@ -273,10 +287,15 @@ impl Intake {
         if chores.workers || !turn.changes.is_empty() {
             turn.changes.workers = self.shared.workers.unwritten();
         }
+        let began = Instant::now();
         self.store.commit(&mut turn.changes)?;
-        self.shared.turns.fetch_add(1, Ordering::Relaxed);
+        let turns = &self.shared.metrics.turns;
+        turns.begun.inc();
         if !turn.changes.is_empty() {
-            self.shared.commits.fetch_add(1, Ordering::Relaxed);
+            turns.committed.inc();
+            turns.commit.observe(began.elapsed().as_secs_f64());
+            #[allow(clippy::cast_precision_loss)] // Of some thousands none is lost.
+            turns.batch.observe(turn.changes.operations.len() as f64);
         }
         Ok(Finished { turn, done, served })
     }
@@ -331,6 +350,7 @@ impl Intake {
     /// After the commit: what is done by it, and what falls due next.
     fn settle(&mut self, finished: &Finished, chores: Chores) -> Result<(), StoreError> {
         let turn = &finished.turn;
+        turn.tell(&self.shared.metrics.operations);
         (self.late, self.alive_at) = (false, turn.now());
         self.shared.workers.settle(&turn.changes);
         self.shared.controlled.settle(&turn.changes);

@@ -3,12 +3,15 @@
 //! ([`turn`]; of paused and limited queues: [`queues`]), offers what became ready to the
 //! claims that wait ([`offer`], [`claims`]), commits once, and only then answers and publishes ([`answer`]).
 //! Where several nodes share the store, its own events are published instead ([`tail`]).
+//! What is durable is counted ([`count`]), and how things stand is asked of the store for the metrics ([`figures`]).
 //! Point reads come from a [`cache`] that only the loop fills; who waits for a change follows it ([`watch`]).
 
 mod answer;
 pub mod cache;
 mod claims;
+mod count;
 pub mod entry;
+mod figures;
 mod handover;
 mod inbox;
 mod intake;
@@ -34,18 +37,20 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::operation::{
     Command, Controls, Gate, Hold, Lane, Operation, OperationId, QueueName, Refusal, State, TenantId,
     Timestamp,
 };
 use crate::store::clock::SetAhead;
 use crate::store::credential::Credential;
+use crate::store::figures::Figures;
 use crate::store::{AllTenants, QueueDepth, Reader, Registry, Store, StoreError, Whose};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, QueueOrder, Reply, Submit, Submitted};
 pub use handover::Handed;
 use handover::Handover;
-pub use inbox::Door;
 use inbox::Inbox;
+pub use inbox::{Backlog, Door};
 use intake::{Intake, Shared};
 pub use pruning::Retention;
 pub use watch::Follow;
@@ -97,6 +102,8 @@ pub struct Options {
     pub clock: Option<Arc<SetAhead>>,
     /// Other nodes write the store, too.
     pub many: bool,
+    /// Where it is counted what happens.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Default for Options {
@@ -106,6 +113,7 @@ impl Default for Options {
             retention: Retention::default(),
             clock: None,
             many: false,
+            metrics: Arc::default(),
         }
     }
 }
@@ -124,6 +132,7 @@ impl Tracker {
             workers: workers::Workers::restored(registry.workers),
             controlled: queues::Controlled::restored(&registry.queues),
             many: options.many,
+            metrics: options.metrics,
             ..Shared::default()
         });
         if options.many {
@@ -338,7 +347,28 @@ impl Tracker {
 
     /// Turns of the loop so far, and those among them that were committed with a sync.
     pub fn turns_and_commits(&self) -> (u64, u64) {
-        (self.shared.turns.load(Ordering::Relaxed), self.shared.commits.load(Ordering::Relaxed))
+        let turns = &self.shared.metrics.turns;
+        (turns.begun.get(), turns.committed.get())
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// How things stand in the store, as it told not long ago; none: it does not answer.
+    pub async fn figures(&self) -> Option<Arc<Figures>> {
+        self.shared.figures.of(&*self.reader).await
+    }
+
+    /// Those who watch events at this node just now.
+    pub fn watchers(&self) -> usize {
+        self.shared.watch.watchers()
+    }
+
+    /// How many entries wait for the loop.
+    pub fn backlog(&self) -> Backlog {
+        self.inbox.backlog()
     }
 
     /// Takes note of what other nodes have written beside operations.

@@ -86,6 +86,11 @@ impl Watch {
         self.watchers.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// How many read events.
+    pub(super) fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::SeqCst)
+    }
+
     pub(super) fn leaves(&self) {
         self.watchers.fetch_sub(1, Ordering::SeqCst);
     }

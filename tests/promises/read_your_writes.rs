@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use longrun::operation::{Attempt, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
 use longrun::store::clock::ClockState;
+use longrun::store::figures::{Figured, Figures};
 use longrun::store::query::{Listing, Query};
 use longrun::store::turn::{Changes, Touches, WorkingSet};
 use longrun::store::{
@@ -37,6 +38,13 @@ impl Seam {
 struct Seen<T> {
     inner: T,
     seam: Arc<Seam>,
+}
+
+#[async_trait]
+impl<R: Reader + ?Sized> Figured for Seen<Arc<R>> {
+    async fn figures(&self, of: AllTenants) -> Result<Figures, StoreError> {
+        self.inner.figures(of).await
+    }
 }
 
 #[async_trait]

@@ -52,7 +52,13 @@ impl Disk {
             }
             Self::Postgres(database) => {
                 let url = database.url();
-                let options = postgres::Options { url, notify: false, connections: 2, time: Some(time) };
+                let options = postgres::Options {
+                    url,
+                    notify: false,
+                    connections: 2,
+                    time: Some(time),
+                    metrics: Arc::default(),
+                };
                 let (store, reader) = postgres::open(&options).expect("the store opens");
                 (Box::new(store), reader)
             }

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod documented;
 pub mod example;
+pub mod exposition;
 pub mod http;
 pub mod programs;
 pub mod proxy;

@@ -7,6 +7,7 @@ mod documents;
 mod examples;
 mod list;
 mod matrix;
+mod metrics;
 mod programs;
 mod protocol;
 mod queues;

@@ -37,7 +37,8 @@ impl Stopped {
 
     /// Opens a database.
     pub(super) async fn database(url: String) -> Result<Self, Failure> {
-        let options = postgres::Options { url, notify: false, connections: 1, time: None };
+        let options =
+            postgres::Options { url, notify: false, connections: 1, time: None, metrics: Arc::default() };
         let opening = tokio::task::spawn_blocking(move || postgres::open(&options)).await;
         let opened = opening.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         let (store, reader) = opened.map_err(|error| {

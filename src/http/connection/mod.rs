@@ -26,6 +26,7 @@ pub use listener::Listener;
 
 use super::outer::Outer;
 use crate::limits;
+use crate::metrics::Metrics;
 use protocol::Protocol;
 use watch::Patience;
 
@@ -33,9 +34,15 @@ use watch::Patience;
 ///
 /// From then on nothing more is accepted, idle connections end, and requests that run have `grace` to be answered; what
 /// is left after that is dropped. Whoever holds answers back (waiting calls, watchers) hears of the shutdown by itself.
-pub async fn serve(listener: impl Listener, router: Router, shutdown: CancellationToken, grace: Duration) {
+pub async fn serve(
+    listener: impl Listener,
+    router: Router,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+    grace: Duration,
+) {
     let terms = Terms { connections_max: limits::CONNECTIONS_MAX, patience: Patience::default(), grace };
-    serve_on(listener, router, shutdown, terms).await;
+    serve_on(listener, Outer::new(router, metrics), shutdown, terms).await;
 }
 
 /// What tests need to have smaller.
@@ -46,8 +53,8 @@ struct Terms {
     grace: Duration,
 }
 
-async fn serve_on(listener: impl Listener, router: Router, shutdown: CancellationToken, terms: Terms) {
-    let protocol = Arc::new(Protocol::new(Outer::new(router), terms.patience, shutdown.clone()));
+async fn serve_on(listener: impl Listener, outer: Outer<Router>, shutdown: CancellationToken, terms: Terms) {
+    let protocol = Arc::new(Protocol::new(outer, terms.patience, shutdown.clone()));
     let mut connections = JoinSet::new();
     tokio::select! {
         () = shutdown.cancelled() => {}

@@ -22,6 +22,7 @@ use super::watch::{Patience, Verdict, Watch};
 use crate::http::arrival::Peer;
 use crate::http::outer::Outer;
 use crate::limits;
+use crate::metrics::{Metrics, Present};
 
 /// How connections of one listener are served.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ enum Turn {
 
 impl Protocol {
     pub(super) fn new(outer: Outer<Router>, patience: Patience, shutdown: CancellationToken) -> Self {
-        Self { builder: builder(patience.write), outer, patience, shutdown }
+        Self { builder: builder(patience.write, outer.metrics()), outer, patience, shutdown }
     }
 
     /// Serves one connection until it ends.
@@ -51,6 +52,8 @@ impl Protocol {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
     ) {
+        let requests = &self.outer.metrics().requests;
+        let _present = Present::of(&requests.connections);
         let pulse = Arc::new(Pulse::default());
         let mut watch = Watch::new(self.patience);
         let service = service_fn(|request: Request<Incoming>| {
@@ -76,7 +79,10 @@ impl Protocol {
                 return Poll::Ready(Turn::Ended);
             }
             match watch.poll(&pulse, context) {
-                Poll::Ready(Verdict::Cut) => return Poll::Ready(Turn::Ended),
+                Poll::Ready(Verdict::Cut(why)) => {
+                    requests.cut(why);
+                    return Poll::Ready(Turn::Ended);
+                }
                 Poll::Ready(Verdict::Close) => return Poll::Ready(Turn::Close),
                 Poll::Pending => {}
             }
@@ -91,14 +97,18 @@ impl Protocol {
             if connection.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
             }
-            watch.poll(&pulse, context).map(|_| ())
+            watch.poll(&pulse, context).map(|verdict| {
+                if let Verdict::Cut(why) = verdict {
+                    requests.cut(why);
+                }
+            })
         })
         .await;
     }
 }
 
-fn builder(patience: Duration) -> Builder<Streams> {
-    let mut builder = Builder::new(Streams { patience });
+fn builder(patience: Duration, metrics: &Arc<Metrics>) -> Builder<Streams> {
+    let mut builder = Builder::new(Streams { patience, metrics: metrics.clone() });
     // The watch times heads; hyper's own timer would cut idle connections too.
     builder
         .http1()

@@ -5,11 +5,14 @@
 
 use std::cell::Cell;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep};
+
+use crate::metrics::{Cut, Metrics};
 
 /// Whether something of an answer waits for its client, and how often something did.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -32,9 +35,10 @@ pub(super) fn offers(waits: bool) {
 }
 
 /// Runs the streams of HTTP/2, and resets those whose clients do not read them for so long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Streams {
     pub(super) patience: Duration,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl<F> Executor<F> for Streams
@@ -42,21 +46,27 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(OFFER.scope(Cell::default(), until_deaf(stream, self.patience)));
+        let (patience, metrics) = (self.patience, self.metrics.clone());
+        let seen = async move {
+            if until_deaf(stream, patience).await {
+                metrics.requests.cut(Cut::Unread);
+            }
+        };
+        tokio::spawn(OFFER.scope(Cell::default(), seen));
     }
 }
 
-/// Dropping a stream resets it.
-async fn until_deaf<F: Future>(stream: F, patience: Duration) {
+/// Dropping a stream resets it; whether that was needed.
+async fn until_deaf<F: Future>(stream: F, patience: Duration) -> bool {
     let mut stream = pin!(stream);
     let mut eye = Eye { patience, offer: Offer::default(), timer: None };
     std::future::poll_fn(|context| {
         if stream.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(false);
         }
-        eye.poll(context)
+        eye.poll(context).map(|()| true)
     })
-    .await;
+    .await
 }
 
 struct Eye {

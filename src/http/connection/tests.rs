@@ -27,6 +27,10 @@ const LONG: Terms = Terms {
     grace: PATIENCE,
 };
 
+fn outer(router: Router) -> Outer<Router> {
+    Outer::new(router, Arc::default())
+}
+
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("in good time")
 }
@@ -88,7 +92,8 @@ impl House {
         let address = listener.local_addr().unwrap();
         let (tell, told) = mpsc::unbounded_channel();
         let (release, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
-        let serving = tokio::spawn(serve_on(listener, router(&release, &tell), shutdown.clone(), terms));
+        let serving =
+            tokio::spawn(serve_on(listener, outer(router(&release, &tell)), shutdown.clone(), terms));
         Self { address, shutdown, serving, release, told }
     }
 
@@ -342,7 +347,8 @@ async fn a_unix_socket_is_served_by_the_same_code() {
     let listener = UnixListener::bind(&path).unwrap();
     let (tell, _told) = mpsc::unbounded_channel();
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(serve_on(listener, router(&Arc::default(), &tell), shutdown.clone(), LONG));
+    let serving =
+        tokio::spawn(serve_on(listener, outer(router(&Arc::default(), &tell)), shutdown.clone(), LONG));
     let mut line = Line(UnixStream::connect(&path).await.unwrap());
     assert!(line.get("/peer").await.ends_with("local"));
     shutdown.cancel();

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::pulse::Pulse;
 use crate::limits;
+use crate::metrics::Cut;
 
 /// How long a connection waits for its client.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,7 @@ pub(super) enum Verdict {
     /// It is closed as the protocol wants it.
     Close,
     /// It is cut.
-    Cut,
+    Cut(Cut),
 }
 
 /// What a connection waits for. A wait that differs is another wait, with a time of its own.
@@ -89,7 +90,8 @@ impl Watch {
             if Instant::now() >= due {
                 return Poll::Ready(match wait {
                     Wait::Busy | Wait::Idle(_) => Verdict::Close,
-                    Wait::Head(_) | Wait::Write(_) => Verdict::Cut,
+                    Wait::Head(_) => Verdict::Cut(Cut::SlowHead),
+                    Wait::Write(_) => Verdict::Cut(Cut::Unread),
                 });
             }
             self.timer.as_mut().reset(due);

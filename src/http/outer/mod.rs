@@ -1,9 +1,10 @@
-//! What stands around every request: its identifier, the limits of its head, panics, and the one shape of errors.
+//! What stands around every request: its identifier, that it is counted, the limits of its head, panics, and the one shape of errors.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -14,13 +15,16 @@ use tower::{Service, ServiceExt};
 use super::arrival::{Arrival, Peer, RequestId, RequestIds};
 use super::error::{ApiError, Code};
 use super::headers::{CLIENT_REQUEST_ID, REQUEST_ID, client_request_id};
+use super::table::TakenBy;
 use crate::limits;
+use crate::metrics::Metrics;
 
 /// The outermost service, around a router. Cheap to clone when the router is.
 #[derive(Clone, Debug)]
 pub struct Outer<S> {
     inner: S,
     ids: Arc<RequestIds>,
+    metrics: Arc<Metrics>,
 }
 
 impl<S> Outer<S>
@@ -28,8 +32,13 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
     /// Puts itself around a router.
-    pub fn new(inner: S) -> Self {
-        Self { inner, ids: Arc::new(RequestIds::new()) }
+    pub fn new(inner: S, metrics: Arc<Metrics>) -> Self {
+        Self { inner, ids: Arc::new(RequestIds::new()), metrics }
+    }
+
+    /// Where it is counted what is asked.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Answers one request, whatever happens.
@@ -37,14 +46,18 @@ where
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        let id = self.ids.next();
+        let began = Instant::now();
+        let (id, metrics, method) = (self.ids.next(), self.metrics.clone(), request.method().clone());
         let client_id = client_request_id(request.headers()).cloned();
-        let is_head = request.method() == Method::HEAD;
+        let is_head = method == Method::HEAD;
         let response = match check_head(&request) {
             Err(error) => error.into_response(),
             Ok(()) => self.route(Arrival { id, peer }, request).await,
         };
-        complete(response, id, client_id, is_head)
+        let mut response = complete(response, id, client_id, is_head);
+        let route = response.extensions_mut().remove::<TakenBy>().map(|TakenBy(route)| route);
+        metrics.requests.answered(&method, route, response.status(), began.elapsed());
+        response
     }
 
     async fn route<B>(self, arrival: Arrival, request: Request<B>) -> Response<Body>

@@ -24,7 +24,7 @@ fn outer() -> Outer<Router> {
             "/arrival",
             get(|Extension(arrival): Extension<Arrival>| async move { arrival.id.to_string() }),
         );
-    Outer::new(router)
+    Outer::new(router, Arc::default())
 }
 
 fn ready() -> impl IntoResponse {

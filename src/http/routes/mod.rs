@@ -7,6 +7,7 @@ mod events;
 mod get;
 mod health;
 mod list;
+mod metrics;
 mod patch;
 mod queues;
 mod retry;
@@ -50,8 +51,17 @@ pub fn table(app: App) -> Table {
         .route(Scope::Manage, routes!(workers::workers))
         .route(Scope::Public, routes!(health::healthz))
         .route(Scope::Public, routes!(health::readyz))
-        .route(Scope::Public, routes!(health::openapi));
+        .route(Scope::Public, routes!(health::openapi))
+        .route(Scope::ServerManage, routes!(metrics::metrics));
     if can_travel { table.route(Scope::Manage, routes!(travel::advance)) } else { table }
+}
+
+/// What a listener of its own gives to whoever can reach it.
+pub fn open_table(app: App) -> Table {
+    Table::new(app)
+        .route(Scope::Public, routes!(metrics::metrics))
+        .route(Scope::Public, routes!(health::healthz))
+        .route(Scope::Public, routes!(health::readyz))
 }
 
 /// The operation that a path names. One that is no UUID names none.

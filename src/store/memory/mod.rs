@@ -6,6 +6,7 @@
 
 mod claim;
 mod disk;
+mod figures;
 mod reader;
 mod record;
 

@@ -15,6 +15,7 @@ use tokio_postgres::AsyncMessage;
 
 use super::connect::Connector;
 use super::error::{Fault, Result};
+use crate::metrics::Metrics;
 
 /// A node tells others of its commits at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(10);
@@ -46,6 +47,7 @@ pub(super) struct Line {
     pool: Pool,
     /// Whether others are told and listened to.
     notify: bool,
+    metrics: Arc<Metrics>,
     /// This node, as it says itself, to know its own voice by.
     name: String,
     /// Something was committed.
@@ -59,11 +61,12 @@ pub(super) struct Line {
 }
 
 impl Hints {
-    pub(super) fn new(connector: Connector, pool: Pool, notify: bool) -> Self {
+    pub(super) fn new(connector: Connector, pool: Pool, notify: bool, metrics: Arc<Metrics>) -> Self {
         let line = Line {
             connector,
             pool,
             notify,
+            metrics,
             name: format!("{:016x}", fastrand::u64(..)),
             heard: watch::Sender::new(()),
             deposits: watch::Sender::new(()),
@@ -117,11 +120,14 @@ async fn listen(line: Arc<Line>) {
     loop {
         let mut heard = false;
         let end = line.listen(&mut heard).await;
+        let counted = &line.metrics.database;
+        counted.listener_up.set(0);
         if heard {
             (pause, is_deaf) = (AGAIN.0, false);
         }
         match end {
             Ok(()) => {
+                counted.listener_deaf.inc();
                 if !is_deaf {
                     tracing::warn!(
                         "no notification of the database arrives, as behind a pooler: other nodes' commits are looked for \
@@ -132,6 +138,7 @@ async fn listen(line: Arc<Line>) {
                 sleep(DEAF).await;
             }
             Err(fault) => {
+                counted.listener_lost.inc();
                 tracing::debug!(%fault, "the connection that hears of commits has ended");
                 sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                 pause = (pause * 2).min(AGAIN.1);
@@ -170,6 +177,7 @@ impl Line {
                 return Ok(client.batch_execute(UNLISTEN).await?);
             }
             *heard = true;
+            self.metrics.database.listener_up.set(1);
             // Whatever was said before is not repeated.
             self.heard.send_replace(());
             self.deposits.send_replace(());

@@ -3,7 +3,7 @@
 //! [`open()`] connects, checks what is there and brings it to the latest schema. A turn is one round trip that loads (`load`,
 //! with `queues`, `claim` and `prune`) and one that writes and commits (`save`, with the statements of `writes`); `link` sends statements together. Between
 //! the turns `keep` does what has to be done now and then. `reader` is the other half, with `points`, `list`, `history` and
-//! `counts`; `hints` lets one node hear of another's commits. `operations`, `columns` and `lanes` stand between rows and
+//! `counts`, and `figures` for the metrics; `hints` lets one node hear of another's commits. `operations`, `columns` and `lanes` stand between rows and
 //! operations.
 //!
 //! Nodes are equal and keep nothing but lanes, which never change, and a block of numbers: any of them may die at any
@@ -17,6 +17,7 @@ mod counts;
 mod driver;
 mod error;
 mod fate;
+mod figures;
 mod hints;
 mod history;
 mod inbox;
@@ -48,6 +49,7 @@ pub use error::OpenError;
 pub use open::{Options, open};
 pub use reader::PostgresReader;
 
+use crate::metrics::Metrics;
 use crate::operation::{Seq, Timestamp};
 use crate::store::clock::Clock;
 use crate::store::stored::Damage;
@@ -95,6 +97,7 @@ pub struct PostgresStore {
     resident: Resident,
     /// Tells other nodes, and the readers of this one, of commits.
     hints: Arc<Hints>,
+    metrics: Arc<Metrics>,
     mark: Timestamp,
     kept: Instant,
 }
@@ -219,11 +222,10 @@ impl PostgresStore {
         let writing = async {
             let fresh = save::add_lanes(client, resident, changes).await?;
             let mut pipeline = Pipeline::new(client);
-            let last = Writing { resident, fresh: &fresh, changes, meta }.add(&mut pipeline)?;
+            let order = Writing { resident, fresh: &fresh, changes, meta }.add(&mut pipeline)?;
             pipeline.plain("COMMIT");
             let answers = pipeline.run().await?;
-            let last =
-                last.and_then(|place| answers.of(place).first()).map(|row| fields(row).int()).transpose()?;
+            let last = order.map(|order| order.read(&answers)).transpose()?;
             Ok::<_, Fault>((last, fresh))
         };
         let (last, fresh) = self.driver.block_on(writing)?;
@@ -234,7 +236,9 @@ impl PostgresStore {
         if marks {
             self.mark = now;
         }
-        Ok(last)
+        let Some((last, waited)) = last else { return Ok(None) };
+        self.metrics.database.event_lock_wait.observe(waited.as_secs_f64());
+        Ok(Some(last))
     }
 
     /// What became of a commit whose connection was lost; none: that cannot be told.

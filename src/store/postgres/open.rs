@@ -13,9 +13,11 @@ use super::error::{Fault, OpenError, Result};
 use super::hints::Hints;
 use super::lanes::Lanes;
 use super::link::Pipeline;
+use super::points::Points;
 use super::reader::PostgresReader;
 use super::{Numbers, PostgresStore, Resident, keep, load, migrate};
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::operation::Timestamp;
 use crate::store::clock::{Clock, TimeSource};
 use crate::store::stored::{Damage, narrow};
@@ -45,6 +47,8 @@ pub struct Options {
     pub connections: usize,
     /// A clock that tests move; none: the database's.
     pub time: Option<Arc<dyn TimeSource>>,
+    /// Where it is counted what happens.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Options {
@@ -62,9 +66,19 @@ pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<Postgr
     let Found { clock, told, epoch, mark } = found;
     let (lanes, damage) = (Arc::new(Lanes::default()), Arc::new(Damage::default()));
     let pool = connector.pool(options.connections)?;
-    let hints = Arc::new(Hints::new(connector.clone(), pool.clone(), options.notify));
-    let reader =
-        PostgresReader::new(pool, clock.clone(), lanes.clone(), damage.clone(), epoch, hints.clone());
+    let metrics = options.metrics.clone();
+    let hints = Hints::new(connector.clone(), pool.clone(), options.notify, metrics.clone());
+    let hints = Arc::new(hints);
+    let reader = PostgresReader {
+        pool,
+        clock: clock.clone(),
+        lanes: lanes.clone(),
+        damage: damage.clone(),
+        epoch,
+        hints: hints.clone(),
+        points: Points::default(),
+        metrics: metrics.clone(),
+    };
     let resident = Resident {
         lanes,
         numbers: Numbers::NONE,
@@ -80,6 +94,7 @@ pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<Postgr
         turn: None,
         resident,
         hints,
+        metrics,
         mark,
         kept: Instant::now(),
     };

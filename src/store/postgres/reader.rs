@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
@@ -16,6 +17,7 @@ use super::load::seqs;
 use super::operations::{self, BARE_COLUMNS, FROM, WHOLE, WHOLE_FROM};
 use super::points::{self, Points};
 use super::{counts, history, inbox, list};
+use crate::metrics::Metrics;
 use crate::operation::{Attempt, LeaseToken, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
 use crate::store::clock::{Clock, ClockState};
 use crate::store::query::{Listing, Query};
@@ -54,13 +56,14 @@ static QUEUES: LazyLock<String> = LazyLock::new(|| all_of("queue", &registry::QU
 
 /// Reads the store.
 pub struct PostgresReader {
-    pool: Pool,
-    clock: Arc<Clock>,
+    pub(super) pool: Pool,
+    pub(super) clock: Arc<Clock>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) damage: Arc<Damage>,
     pub(super) epoch: u32,
     pub(super) hints: Arc<Hints>,
     pub(super) points: Points,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for PostgresReader {
@@ -70,19 +73,17 @@ impl std::fmt::Debug for PostgresReader {
 }
 
 impl PostgresReader {
-    pub(super) fn new(
-        pool: Pool,
-        clock: Arc<Clock>,
-        lanes: Arc<Lanes>,
-        damage: Arc<Damage>,
-        epoch: u32,
-        hints: Arc<Hints>,
-    ) -> Self {
-        Self { pool, clock, lanes, damage, epoch, hints, points: Points::default() }
+    pub(super) async fn client(&self) -> Result<Object> {
+        let began = Instant::now();
+        let client = self.pool.get().await;
+        self.metrics.database.connection_wait.observe(began.elapsed().as_secs_f64());
+        Ok(client?)
     }
 
-    pub(super) async fn client(&self) -> Result<Object> {
-        Ok(self.pool.get().await?)
+    /// Connections in use, and those at rest.
+    pub(super) fn connections(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size.saturating_sub(status.available), status.available)
     }
 
     /// One statement.

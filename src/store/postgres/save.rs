@@ -6,13 +6,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_postgres::Client;
 
 use super::columns::{Value, Values, fields};
 use super::error::Result;
 use super::lanes::LaneId;
-use super::link::{Pipeline, Place};
+use super::link::{Answers, Pipeline, Place};
 use super::load::{KNOWN_LANES, as_int, lane_values, seqs};
 use super::{Resident, writes};
 use crate::limits;
@@ -56,20 +57,38 @@ pub(super) struct Writing<'a> {
     pub(super) meta: Vec<(&'static str, i64)>,
 }
 
+/// The statements that give a turn its place in the order of commits.
+pub(super) struct Order {
+    lock: Place,
+    last: Place,
+}
+
+impl Order {
+    /// The last cursor before those of the turn, and how long it waited for the lock.
+    pub(super) fn read(&self, answers: &Answers) -> Result<(i64, Duration)> {
+        let (Some(lock), Some(last)) = (answers.of(self.lock).first(), answers.of(self.last).first()) else {
+            return Err(Damaged("a turn has no place").into());
+        };
+        let (asked, got): (i64, i64) = (lock.try_get(0)?, lock.try_get(2)?);
+        let waited = Duration::from_micros(u64::try_from(got - asked).unwrap_or(0));
+        Ok((fields(last).int()?, waited))
+    }
+}
+
 impl<'a> Writing<'a> {
     fn lane(&self, lane: &Lane) -> Result<LaneId> {
         let known = self.resident.lanes.id(lane).or_else(|| self.fresh.get(lane).copied());
         Ok(known.ok_or(Damaged("a lane was not written"))?)
     }
 
-    /// Adds all of it to the pipeline; gives the place of the last cursor before those of the turn, if it has events.
-    pub(super) fn add(&self, pipeline: &mut Pipeline<'a>) -> Result<Option<Place>> {
+    /// Adds all of it to the pipeline; tells where the turn's place in the order of commits will be found, if it has events.
+    pub(super) fn add(&self, pipeline: &mut Pipeline<'a>) -> Result<Option<Order>> {
         let changes = self.changes;
         // What was deleted goes first: its id and key are free again for the same turn's submits.
         self.add_deleted(pipeline);
-        let last = (!changes.events.is_empty()).then(|| {
-            pipeline.call(writes::ORDER, Vec::new());
-            pipeline.call(writes::LAST_CURSOR, Vec::new())
+        let order = (!changes.events.is_empty()).then(|| Order {
+            lock: pipeline.call(writes::ORDER, Vec::new()),
+            last: pipeline.call(writes::LAST_CURSOR, Vec::new()),
         });
         self.add_operations(pipeline)?;
         self.add_payloads(pipeline);
@@ -82,7 +101,7 @@ impl<'a> Writing<'a> {
             let numbers = Value::ints(changes.deposits.iter().copied());
             pipeline.call(&writes::DELETE_DEPOSITS, vec![numbers, count]);
         }
-        Ok(last)
+        Ok(order)
     }
 
     fn add_deleted(&self, pipeline: &mut Pipeline<'a>) {

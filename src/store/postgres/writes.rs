@@ -7,7 +7,10 @@ use crate::store::stored::{event, lease, registry};
 
 pub(super) const ADD_LANES: &str = "INSERT INTO longrun.lane (tenant, queue, operation_type) \
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS l (t, q, o) ORDER BY t, q, o ON CONFLICT DO NOTHING";
-pub(super) const ORDER: &str = "SELECT pg_advisory_xact_lock(7804106202)";
+/// Takes the lock, and tells in microseconds when that was asked for and when it was so. A row's columns are made from left
+/// to right.
+pub(super) const ORDER: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, \
+     pg_advisory_xact_lock(7804106202), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 pub(super) const LAST_CURSOR: &str = "SELECT set_config('longrun.last_cursor', greatest( \
      coalesce((SELECT max(cursor) FROM longrun.event), 0), \
      coalesce((SELECT value FROM longrun.meta WHERE key = 'pruned_upto'), 0))::text, true)::bigint";

@@ -96,16 +96,17 @@ pub(super) fn queues(
     }
     let mut depths: Vec<QueueDepth> = depths.into_values().collect();
     for depth in depths.iter_mut().filter(|depth| depth.ready > 0) {
-        depth.oldest_ready = oldest(connection, tenant, &depth.queue)?;
+        depth.oldest_ready = oldest(connection, tenant.as_str(), &depth.queue)?;
     }
     Ok(depths)
 }
 
-fn oldest(connection: &Connection, tenant: &TenantId, queue: &QueueName) -> Result<Option<Timestamp>> {
+/// Since when the oldest ready operation of a queue waits.
+pub(super) fn oldest(connection: &Connection, tenant: &str, queue: &QueueName) -> Result<Option<Timestamp>> {
     let mut lanes = connection.prepare_cached(LANES)?;
     let mut next = connection.prepare_cached(OLDEST)?;
     let mut oldest: Option<Timestamp> = None;
-    let mut rows = lanes.query((tenant.as_str(), queue.as_str()))?;
+    let mut rows = lanes.query((tenant, queue.as_str()))?;
     while let Some(row) = rows.next()? {
         let lane: i64 = row.get(0)?;
         let mut urgency = i64::MIN;

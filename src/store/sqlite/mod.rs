@@ -3,7 +3,7 @@
 //! [`open()`] takes the directory, recovers the file and reads what is kept in memory. A turn is `load` (what commands name:
 //! by id, key, claim), `due` (what time acts on), `queues` (paused or limited), `claim` (the heads of lanes), then `save`,
 //! which writes each changed row once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half;
-//! `list` decides how it finds what a list asks for, `scan` looks.
+//! `list` decides how it finds what a list asks for, `scan` looks; `figures` are for the metrics.
 //! `row`, `columns`, `text` and `codes` stand between the file and operations, `damage` knows the rows that are none, `wal` keeps the log short, `space` watches the disk.
 //!
 //! Kept in memory are things bounded by limits or by running work: the lanes, the leases, what is
@@ -16,6 +16,7 @@ mod counts;
 mod due;
 mod error;
 mod events;
+mod figures;
 mod history;
 mod lanes;
 mod leases;

@@ -55,7 +55,7 @@ pub struct SqliteReader {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    file: PathBuf,
+    pub(super) file: PathBuf,
     idle: Mutex<Vec<Connection>>,
     turns: Arc<Semaphore>,
     scans: Semaphore,
@@ -79,7 +79,7 @@ impl SqliteReader {
     }
 
     /// Reads in one short transaction, on a thread that may block.
-    async fn snapshot<T: Send + 'static>(
+    pub(super) async fn snapshot<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Inner, &Connection) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {

@@ -85,7 +85,8 @@ impl Space {
     }
 }
 
-fn free_bytes(directory: &Path) -> Option<u64> {
+/// Bytes that are free on the disk of a directory; none: the system does not say.
+pub(super) fn free_bytes(directory: &Path) -> Option<u64> {
     let stat = statvfs(directory).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -1,5 +1,6 @@
 //! Nodes hear of each other's commits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use longrun_postgres::Database;
@@ -14,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A node that listens at one place and speaks at another.
 fn node(listens: &Database, speaks: &Database) -> Hints {
     let connector = |database: &Database| Connector::parse(&database.url()).unwrap();
-    Hints::new(connector(listens), connector(speaks).pool(2).unwrap(), true)
+    Hints::new(connector(listens), connector(speaks).pool(2).unwrap(), true, Arc::default())
 }
 
 /// A node that listens by now.

@@ -20,7 +20,8 @@ use crate::store::{AllTenants, Reader, SharedReader, Store};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn node(database: &Database) -> (PostgresStore, Arc<PostgresReader>) {
-    open(&Options { url: database.url(), notify: true, connections: 4, time: None }).unwrap()
+    open(&Options { url: database.url(), notify: true, connections: 4, time: None, metrics: Arc::default() })
+        .unwrap()
 }
 
 fn submission(input_bytes: usize) -> Submission {

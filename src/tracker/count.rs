@@ -1,0 +1,84 @@
+//! What a durable turn adds to the metrics: each transition is counted here, once, at the node that committed it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::turn::Turn;
+use crate::metrics::{OfQueue, Operations};
+use crate::operation::{Event, EventKind, Lane, State, Status};
+use crate::store::turn::{Recorded, Touched};
+
+impl Turn {
+    /// Counts what became of operations.
+    pub(super) fn tell(&self, operations: &Operations) {
+        let mut queues = Queues { operations, last: None };
+        for Recorded { touched, event } in &self.changes.events {
+            let queue = queues.of(&event.operation.spec.lane);
+            count_event(queue, event, &self.changes.operations[*touched]);
+        }
+        for attempt in &self.changes.attempts {
+            let touched = self.place(attempt.seq).map(|place| &self.changes.operations[place]);
+            let operation = touched.and_then(|touched| touched.after.as_ref().or(touched.before.as_deref()));
+            let Some(operation) = operation else { continue };
+            let queue = queues.of(&operation.spec.lane);
+            queue.attempt_has_ended(Some(attempt.outcome), attempt.ended.since(attempt.started));
+        }
+    }
+}
+
+/// The queues of one turn: most often it is the same one again.
+struct Queues<'t> {
+    operations: &'t Operations,
+    last: Option<(&'t Lane, Arc<OfQueue>)>,
+}
+
+impl<'t> Queues<'t> {
+    fn of(&mut self, lane: &'t Lane) -> &OfQueue {
+        let (_, found) = match self.last.take() {
+            Some(last) if last.0.queue == lane.queue => self.last.insert(last),
+            _ => self.last.insert((lane, self.operations.of(&lane.queue))),
+        };
+        found
+    }
+}
+
+fn count_event(queue: &OfQueue, event: &Event, touched: &Touched) {
+    let Event { kind, status_before, operation, .. } = event;
+    match kind {
+        EventKind::Created => {
+            queue.created.inc();
+        }
+        EventKind::Started => {
+            queue.started.inc();
+            if operation.lease().is_some() {
+                queue.waited.observe(waited(event, touched).as_secs_f64());
+            }
+        }
+        EventKind::Retrying => {
+            queue.retried.inc();
+        }
+        _ => {}
+    }
+    let had_ended = *kind == EventKind::Deleted || status_before.is_some_and(Status::is_terminal);
+    if had_ended {
+        return;
+    }
+    match &operation.state {
+        State::Completed { at, .. } => {
+            queue.has_ended(None);
+            if !operation.spec.external {
+                queue.attempt_has_ended(None, at.since(operation.started.unwrap_or(*at)));
+            }
+        }
+        State::Failed { outcome, .. } => queue.has_ended(Some(*outcome)),
+        _ => {}
+    }
+}
+
+/// How long an operation that has started was one that might. One that became so in this very turn waited for nothing.
+fn waited(event: &Event, touched: &Touched) -> Duration {
+    match touched.before.as_ref().map(|before| &before.state) {
+        Some(State::Waiting { ready_at, .. }) => event.at.since(*ready_at),
+        _ => Duration::ZERO,
+    }
+}

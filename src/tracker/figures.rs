@@ -1,0 +1,41 @@
+//! How things stand in the store, asked at most once at a time and not again at once, however many ask.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::limits;
+use crate::store::figures::Figures;
+use crate::store::{AllTenants, Reader};
+
+/// What the store told last.
+#[derive(Debug, Default)]
+pub(super) struct Latest(Mutex<Option<Told>>);
+
+#[derive(Debug)]
+struct Told {
+    at: Instant,
+    /// None: it did not answer.
+    figures: Option<Arc<Figures>>,
+}
+
+impl Latest {
+    /// What it tells now, or told a moment ago. Who asks while another does waits for that answer.
+    pub(super) async fn of(&self, reader: &dyn Reader) -> Option<Arc<Figures>> {
+        let mut latest = self.0.lock().await;
+        if let Some(told) = latest.as_ref().filter(|told| told.at.elapsed() < limits::SCRAPE_EVERY) {
+            return told.figures.clone();
+        }
+        let figures = match timeout(limits::SCRAPE_MAX, reader.figures(AllTenants)).await {
+            Ok(Ok(figures)) => Some(Arc::new(figures)),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the store does not tell how it stands");
+                None
+            }
+            Err(_) => None,
+        };
+        let told = latest.insert(Told { at: Instant::now(), figures });
+        told.figures.clone()
+    }
+}
