@@ -1,12 +1,46 @@
-//! What a durable turn adds to the metrics: each transition is counted here, once, at the node that committed it.
+//! What turns add to the metrics: how long the store took over them, and each transition once it is durable, once, at the
+//! node that committed it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::intake::Intake;
 use super::turn::Turn;
 use crate::metrics::{OfQueue, Operations};
 use crate::operation::{Event, EventKind, Lane, State, Status};
-use crate::store::turn::{Recorded, Touched};
+use crate::store::StoreError;
+use crate::store::turn::{Recorded, Touched, Touches, WorkingSet};
+
+impl Intake {
+    /// Loads what a turn touches.
+    pub(super) fn load(&mut self, touches: &Touches) -> Result<WorkingSet, StoreError> {
+        let began = Instant::now();
+        let loaded = self.store.begin(touches)?;
+        self.shared.metrics.turns.load.observe(began.elapsed().as_secs_f64());
+        Ok(loaded)
+    }
+
+    /// Writes a turn and makes it durable.
+    pub(super) fn make_durable(&mut self, turn: &mut Turn) -> Result<(), StoreError> {
+        let began = Instant::now();
+        self.store.commit(&mut turn.changes)?;
+        let turns = &self.shared.metrics.turns;
+        turns.begun.inc();
+        if !turn.changes.is_empty() {
+            turns.committed.inc();
+            turns.commit.observe(began.elapsed().as_secs_f64());
+            #[allow(clippy::cast_precision_loss)] // Of some thousands none is lost.
+            turns.batch.observe(turn.changes.operations.len() as f64);
+        }
+        Ok(())
+    }
+
+    /// How many claims wait, between two turns.
+    pub(super) fn count_waiting(&self) {
+        let waiting = i64::try_from(self.claims.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.turns.claims_waiting.set(waiting);
+    }
+}
 
 impl Turn {
     /// Counts what became of operations.

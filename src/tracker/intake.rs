@@ -189,11 +189,6 @@ impl Intake {
         }
     }
 
-    fn count_waiting(&self) {
-        let waiting = i64::try_from(self.claims.len()).unwrap_or(i64::MAX);
-        self.shared.metrics.turns.claims_waiting.set(waiting);
-    }
-
     fn answer_expired(&mut self) {
         for waiter in self.claims.expired(Instant::now()) {
             answer::exchange(waiter.reply, waiter.answer);
@@ -271,10 +266,7 @@ impl Intake {
     fn attempt(&mut self, entries: &[Entry], chores: Chores) -> Result<Finished, StoreError> {
         let touches = self.touches(entries, chores);
         let has_room = touches.lanes.is_empty() || self.store.has_room();
-        let began = Instant::now();
-        let set = self.store.begin(&touches)?;
-        self.shared.metrics.turns.load.observe(began.elapsed().as_secs_f64());
-        let mut turn = Turn::new(set, has_room);
+        let mut turn = Turn::new(self.load(&touches)?, has_room);
         let mut done: Vec<Done> = entries.iter().map(|entry| apply(&mut turn, entry)).collect();
         turn.tick();
         if let Some(prune) = chores.prune {
@@ -287,16 +279,7 @@ impl Intake {
         if chores.workers || !turn.changes.is_empty() {
             turn.changes.workers = self.shared.workers.unwritten();
         }
-        let began = Instant::now();
-        self.store.commit(&mut turn.changes)?;
-        let turns = &self.shared.metrics.turns;
-        turns.begun.inc();
-        if !turn.changes.is_empty() {
-            turns.committed.inc();
-            turns.commit.observe(began.elapsed().as_secs_f64());
-            #[allow(clippy::cast_precision_loss)] // Of some thousands none is lost.
-            turns.batch.observe(turn.changes.operations.len() as f64);
-        }
+        self.make_durable(&mut turn)?;
         Ok(Finished { turn, done, served })
     }
 

@@ -8,6 +8,7 @@ use longrun::operation::{
     Attempt, Command, Event, Operation, OperationId, Refusal, Seq, Submission, Timestamp,
 };
 use longrun::store::clock::{Manual, TimeSource};
+use longrun::store::figures::Figures;
 use longrun::store::memory::MemoryDisk;
 use longrun::store::query::{Listing, Page, Query};
 use longrun::store::turn::{Changes, Prune, Touches};
@@ -269,6 +270,10 @@ impl World {
 
     pub(crate) fn queue(&self, of: &str, queue: &str) -> Option<QueueDepth> {
         self.read(self.reader().queues(&tenant(of), Some(&name(queue)))).pop()
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        self.read(self.reader().figures(AllTenants))
     }
 
     pub(crate) fn held(&self, of: &str) -> Vec<Held> {

@@ -34,7 +34,7 @@ pub(in crate::http) async fn metrics(
     Ok(response)
 }
 
-/// Whoever reads OpenMetrics says so; anybody reads the other.
+/// Whoever reads the newer standard says so; anybody reads the other.
 fn format(headers: &HeaderMap) -> Format {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     if accepted.any(|value| value.contains("application/openmetrics-text")) {

@@ -3,6 +3,7 @@
 mod chaos;
 mod database;
 mod handed_in;
+mod metrics;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

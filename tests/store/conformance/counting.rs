@@ -1,7 +1,10 @@
 //! How many operations of a queue stand where, and since when its oldest ready one waits.
 
-use longrun::operation::{Command, Opening, ReportKind, Submission};
+use std::collections::{BTreeMap, BTreeSet};
+
+use longrun::operation::{Command, Opening, ReportKind, Status, Submission};
 use longrun::store::QueueDepth;
+use longrun::store::figures::Count;
 use longrun::store::turn::Touches;
 
 use crate::store::drafts::{bare, claim, completed, draft, failed, id, lane, name, report, start};
@@ -15,6 +18,7 @@ every_store! {
     external_ones_are_not_counted
     the_oldest_ready_one_is_found_over_lanes_and_priorities
     a_turn_rolled_back_counts_nothing
+    over_all_tenants_each_is_counted_once
 }
 
 fn none(queue: &str) -> QueueDepth {
@@ -122,4 +126,35 @@ fn a_turn_rolled_back_counts_nothing(world: &mut World) {
     drop(turn);
     world.submit(&bare(3));
     assert_eq!(world.queues("default")[0].ready, 2);
+}
+
+fn over_all_tenants_each_is_counted_once(world: &mut World) {
+    world.submit(&in_lane(1, "default", "q", "t"));
+    world.pass_seconds(1);
+    world.submit_all(&[
+        in_lane(2, "other", "q", "t"),
+        in_lane(3, "other", "r", "t"),
+        in_lane(4, "third", "r", "t"),
+    ]);
+    world.submit(&draft(5, |submission| submission.start_at = Some(start().plus_seconds(9))));
+    world.submit(&draft(6, |submission| submission.opening = Opening::Running));
+    world.apply(id(1), &claim(30));
+    let figures = world.figures();
+    let mut counts: BTreeMap<(String, Status, bool, bool), u64> = BTreeMap::new();
+    for Count { queue, status, held, external, n } in figures.counts {
+        *counts.entry((queue.to_string(), status, held, external)).or_default() += n;
+    }
+    let at = |queue: &str, status, held, external| (queue.to_owned(), status, held, external);
+    let expected = [
+        (at("default", Status::NotStarted, true, false), 1),
+        (at("default", Status::Running, false, true), 1),
+        (at("q", Status::NotStarted, false, false), 1),
+        (at("q", Status::Running, false, false), 1),
+        (at("r", Status::NotStarted, false, false), 2),
+    ];
+    assert_eq!(counts, BTreeMap::from(expected));
+    let oldest = figures.oldest_ready.expect("it is found at once");
+    let oldest: BTreeSet<_> = oldest.into_iter().map(|(queue, since)| (queue.to_string(), since)).collect();
+    let second = start().plus_seconds(1);
+    assert_eq!(oldest, BTreeSet::from([("q".to_owned(), second), ("r".to_owned(), second)]));
 }
