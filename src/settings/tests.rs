@@ -162,6 +162,7 @@ fn the_example_names_every_setting_with_its_default() {
     // These have no default, or one that depends on the machine or the request.
     let (workers, public_url) = (shown.workers, shown.public_url.clone());
     assert!(workers > 0 && public_url.is_some() && shown.first_token_file.is_some());
+    assert!(shown.admin_listen.is_some_and(|address| address.ip().is_loopback()));
     assert_eq!(
         Settings {
             workers,
@@ -169,6 +170,7 @@ fn the_example_names_every_setting_with_its_default() {
             first_token_file: shown.first_token_file.clone(),
             cors_origins: shown.cors_origins.clone(),
             database: shown.database.clone(),
+            admin_listen: shown.admin_listen,
             ..default
         },
         shown
