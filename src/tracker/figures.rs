@@ -1,11 +1,15 @@
-//! How things stand in the store, asked at most once at a time and not again at once, however many ask.
+//! What the tracker tells for the metrics: what is counted, who waits, and how things stand in the store, asked at most once at a
+//! time and not again at once, however many ask.
 
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::Tracker;
+use super::inbox::Backlog;
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::store::figures::Figures;
 use crate::store::{AllTenants, Reader};
 
@@ -37,5 +41,27 @@ impl Latest {
         };
         let told = latest.insert(Told { at: Instant::now(), figures });
         told.figures.clone()
+    }
+}
+
+impl Tracker {
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// How things stand in the store, as it told not long ago; none: it does not answer.
+    pub async fn figures(&self) -> Option<Arc<Figures>> {
+        self.shared.figures.of(&*self.reader).await
+    }
+
+    /// Those who watch events at this node just now.
+    pub fn watchers(&self) -> usize {
+        self.shared.watch.watchers()
+    }
+
+    /// How many entries wait for the loop.
+    pub fn backlog(&self) -> Backlog {
+        self.inbox.backlog()
     }
 }

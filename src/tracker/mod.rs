@@ -44,7 +44,6 @@ use crate::operation::{
 };
 use crate::store::clock::SetAhead;
 use crate::store::credential::Credential;
-use crate::store::figures::Figures;
 use crate::store::{AllTenants, QueueDepth, Reader, Registry, Store, StoreError, Whose};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, QueueOrder, Reply, Submit, Submitted};
 pub use handover::Handed;
@@ -349,26 +348,6 @@ impl Tracker {
     pub fn turns_and_commits(&self) -> (u64, u64) {
         let turns = &self.shared.metrics.turns;
         (turns.begun.get(), turns.committed.get())
-    }
-
-    /// What is counted.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.shared.metrics
-    }
-
-    /// How things stand in the store, as it told not long ago; none: it does not answer.
-    pub async fn figures(&self) -> Option<Arc<Figures>> {
-        self.shared.figures.of(&*self.reader).await
-    }
-
-    /// Those who watch events at this node just now.
-    pub fn watchers(&self) -> usize {
-        self.shared.watch.watchers()
-    }
-
-    /// How many entries wait for the loop.
-    pub fn backlog(&self) -> Backlog {
-        self.inbox.backlog()
     }
 
     /// Takes note of what other nodes have written beside operations.
