@@ -63,12 +63,19 @@ fn block(cursor: Cursor, event: &str, json: &str) -> Bytes {
     Bytes::from(text)
 }
 
+const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// Whether an answer with these headers is a stream of events.
+pub(super) fn is_stream(headers: &http::HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE) == Some(&STREAM)
+}
+
 /// The answer that is a stream.
 pub(super) fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     use futures_util::StreamExt;
     let mut response = Response::new(Body::from_stream(events.map(Ok::<_, Infallible>)));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, STREAM);
     // Neither kept nor compressed on the way: a proxy that gathers bytes holds events back.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

@@ -65,7 +65,7 @@ pub(super) async fn standing(app: &App) -> Registry {
         files(&mut registry, embedded);
     }
     if let Some(database) = &figures.database {
-        shared(&mut registry, database);
+        shared(&mut registry, database, app.tracker.reader().now());
     }
     registry
 }
@@ -162,7 +162,7 @@ fn files(registry: &mut Registry, embedded: &Embedded) {
     }
 }
 
-fn shared(registry: &mut Registry, database: &Database) {
+fn shared(registry: &mut Registry, database: &Database, now: Timestamp) {
     let (size, live, dead) = (
         Family::<Table, Gauge>::default(),
         Family::<Table, Gauge>::default(),
@@ -189,6 +189,12 @@ fn shared(registry: &mut Registry, database: &Database) {
     bytes(registry, "oldest_snapshot_transactions", help, database.oldest_snapshot_transactions);
     let help = "Bytes of write-ahead log that the whole database server has written";
     registry.register("database_wal_bytes", help, ConstCounter::new(database.wal_bytes));
+    let (deposits, since) = database.deposits;
+    let help = "What transactions of users have handed in and no node has taken in yet; no more than 10,000 are counted";
+    bytes(registry, "deposits_waiting", help, deposits);
+    let age = since.map_or(0.0, |since| now.since(since).as_secs_f64());
+    let help = "How long the first of them has waited";
+    registry.register("oldest_deposit_seconds", help, ConstGauge::new(age));
     let (busy, idle) = database.connections;
     let connections = Family::<Connections, Gauge>::default();
     for (state, n) in [("busy", busy), ("idle", idle)] {

@@ -9,10 +9,12 @@
 
 mod database;
 mod operations;
+mod process;
 mod requests;
 mod turns;
 
 use std::fmt;
+use std::time::SystemTime;
 
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::gauge::Gauge;
@@ -38,6 +40,7 @@ pub struct Metrics {
     /// Of a database that several nodes share; told only where there is one.
     pub database: Database,
     registry: Registry,
+    started: SystemTime,
 }
 
 impl Default for Metrics {
@@ -58,13 +61,13 @@ impl Metrics {
         let (operations, turns) = (Operations::new(&mut registry), Turns::new(&mut registry));
         let (requests, database) = (Requests::new(&mut registry), Database::default());
         database_too(&database, &mut registry);
-        Self { operations, turns, requests, database, registry }
+        Self { operations, turns, requests, database, registry, started: SystemTime::now() }
     }
 
     /// All of it as text, and what else is to be told: how things stand.
     pub fn write(&self, standing: &Registry, format: Format) -> Result<String, fmt::Error> {
         let mut out = String::with_capacity(64 << 10);
-        for registry in [&self.registry, standing] {
+        for registry in [&self.registry, standing, &process::process(self.started)] {
             match format {
                 Format::Prometheus => prometheus_text::encode(&mut out, registry)?,
                 Format::OpenMetrics => text::encode_registry(&mut out, registry)?,

@@ -22,6 +22,7 @@ pub struct Requests {
     cut: Family<Why, Counter>,
     /// Open connections.
     pub connections: Gauge,
+    watchers_cut: Counter,
     /// Requests that are held until an operation changes (`Prefer: wait`).
     pub waiting: Gauge,
     /// Of requests that no route took.
@@ -62,6 +63,7 @@ impl Requests {
             took: Family::new_with_constructor(|| Histogram::new(SPANS)),
             cut: Family::default(),
             connections: Gauge::default(),
+            watchers_cut: Counter::default(),
             waiting: Gauge::default(),
             unrouted: Arc::new("none".to_owned()),
         };
@@ -85,6 +87,11 @@ impl Requests {
             requests.cut.clone(),
         );
         registry.register(
+            "watchers_cut",
+            "Streams of events that were cut, or their connection: their client left them unread",
+            requests.watchers_cut.clone(),
+        );
+        registry.register(
             "http_requests_waiting",
             "Requests that wait for a change of an operation (Prefer: wait)",
             requests.waiting.clone(),
@@ -100,8 +107,9 @@ impl Requests {
         self.took.get_or_create(&Asked { method, route }).observe(took.as_secs_f64());
     }
 
-    /// A connection or a stream was cut.
-    pub fn cut(&self, why: Cut) {
+    /// A connection or a stream was cut, and with it so many streams of events.
+    pub fn cut(&self, why: Cut, watchers: usize) {
+        self.watchers_cut.inc_by(watchers as u64);
         self.cut.get_or_create(&why.into()).inc();
     }
 }

@@ -66,6 +66,9 @@ pub struct Database {
     pub oldest_snapshot_transactions: u64,
     /// Bytes of write-ahead log that the whole server has written since it was made.
     pub wal_bytes: u64,
+    /// What users' transactions have handed in and no node has taken in yet: how many, counted up to some thousands, and since
+    /// when the first one waits.
+    pub deposits: (u64, Option<Timestamp>),
     /// Of this node's connections for reads: in use, at rest.
     pub connections: (usize, usize),
 }

@@ -108,6 +108,9 @@ async fn a_life_is_counted_where_it_happens() {
     assert_eq!(after.value("longrun_http_requests_total", &posted), 1.0);
     assert_eq!(after.value("longrun_store_up", &[]), 1.0);
     assert!(after.value("longrun_store_bytes", &[]) > 4096.0);
+    for ours in ["process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"] {
+        assert!(after.value(ours, &[]) > 1.0, "{ours}");
+    }
     shows(&client, "longrun_operations", &[("queue", "media"), ("status", "completed")], 1.0).await;
     shows(&client, "longrun_operations", &[("queue", "media"), ("status", "ready")], 0.0).await;
 }

@@ -21,6 +21,7 @@ use super::stream::Streams;
 use super::watch::{Patience, Verdict, Watch};
 use crate::http::arrival::Peer;
 use crate::http::outer::Outer;
+use crate::http::sse;
 use crate::limits;
 use crate::metrics::{Metrics, Present};
 
@@ -66,7 +67,8 @@ impl Protocol {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
-                Ok::<_, Infallible>(response.map(|body| ActiveBody::new(body, active)))
+                let is_watch = sse::is_stream(response.headers());
+                Ok::<_, Infallible>(response.map(|body| ActiveBody::new(body, is_watch, active)))
             }
         });
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
@@ -80,7 +82,7 @@ impl Protocol {
             }
             match watch.poll(&pulse, context) {
                 Poll::Ready(Verdict::Cut(why)) => {
-                    requests.cut(why);
+                    requests.cut(why, pulse.watchers());
                     return Poll::Ready(Turn::Ended);
                 }
                 Poll::Ready(Verdict::Close) => return Poll::Ready(Turn::Close),
@@ -99,7 +101,7 @@ impl Protocol {
             }
             watch.poll(&pulse, context).map(|verdict| {
                 if let Verdict::Cut(why) = verdict {
-                    requests.cut(why);
+                    requests.cut(why, pulse.watchers());
                 }
             })
         })

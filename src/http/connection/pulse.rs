@@ -25,6 +25,7 @@ pub(super) struct Pulse {
     active: AtomicUsize,
     is_http2: AtomicBool,
     body_given_up: AtomicBool,
+    watchers: AtomicUsize,
 }
 
 impl Pulse {
@@ -75,6 +76,11 @@ impl Pulse {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// Answers that are streams of events.
+    pub(super) fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::Relaxed)
+    }
+
     /// Whether a request is being answered.
     pub(super) fn is_active(&self) -> bool {
         self.active.load(Ordering::Relaxed) > 0
@@ -102,13 +108,27 @@ impl Drop for Active {
 #[derive(Debug)]
 pub(super) struct ActiveBody {
     body: Body,
-    _active: Active,
+    is_watch: bool,
+    active: Active,
 }
 
 impl ActiveBody {
-    pub(super) fn new(body: Body, active: Active) -> Self {
+    /// Of an answer that is a stream of events, or any other.
+    pub(super) fn new(body: Body, is_watch: bool, active: Active) -> Self {
         stream::offers(true);
-        Self { body, _active: active }
+        if is_watch {
+            stream::watches();
+            active.0.watchers.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { body, is_watch, active }
+    }
+}
+
+impl Drop for ActiveBody {
+    fn drop(&mut self) {
+        if self.is_watch {
+            self.active.0.watchers.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -19,6 +19,8 @@ use crate::metrics::{Cut, Metrics};
 struct Offer {
     waits: bool,
     count: u64,
+    /// The answer is a stream of events.
+    is_watch: bool,
 }
 
 tokio::task_local! {
@@ -30,8 +32,13 @@ tokio::task_local! {
 pub(super) fn offers(waits: bool) {
     let _ = OFFER.try_with(|offer| {
         let count = offer.get().count + u64::from(waits);
-        offer.set(Offer { waits, count });
+        offer.set(Offer { waits, count, ..offer.get() });
     });
+}
+
+/// Says that the answer is a stream of events.
+pub(super) fn watches() {
+    let _ = OFFER.try_with(|offer| offer.set(Offer { is_watch: true, ..offer.get() }));
 }
 
 /// Runs the streams of HTTP/2, and resets those whose clients do not read them for so long.
@@ -49,7 +56,8 @@ where
         let (patience, metrics) = (self.patience, self.metrics.clone());
         let seen = async move {
             if until_deaf(stream, patience).await {
-                metrics.requests.cut(Cut::Unread);
+                let watchers = usize::from(OFFER.with(Cell::get).is_watch);
+                metrics.requests.cut(Cut::Unread, watchers);
             }
         };
         tokio::spawn(OFFER.scope(Cell::default(), seen));

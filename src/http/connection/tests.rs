@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::http::arrival::Arrival;
+use crate::metrics;
 
 /// Longer than anything here takes; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,10 +28,6 @@ const LONG: Terms = Terms {
     grace: PATIENCE,
 };
 
-fn outer(router: Router) -> Outer<Router> {
-    Outer::new(router, Arc::default())
-}
-
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("in good time")
 }
@@ -42,6 +39,7 @@ struct House {
     serving: JoinHandle<()>,
     release: Arc<Notify>,
     told: mpsc::UnboundedReceiver<&'static str>,
+    metrics: Arc<Metrics>,
 }
 
 /// Says so when it is dropped.
@@ -70,6 +68,8 @@ impl hyper::body::Body for Endless {
     }
 }
 
+const STREAM: (http::HeaderName, &str) = (http::header::CONTENT_TYPE, "text/event-stream");
+
 fn router(release: &Arc<Notify>, tell: &mpsc::UnboundedSender<&'static str>) -> Router {
     let (release, tell_held, endless) = (release.clone(), tell.clone(), tell.clone());
     let hold = move || async move {
@@ -82,7 +82,7 @@ fn router(release: &Arc<Notify>, tell: &mpsc::UnboundedSender<&'static str>) -> 
     Router::new()
         .route("/", get(|| async { "ok" }))
         .route("/hold", get(hold))
-        .route("/endless", get(|| async move { Body::new(Endless { _gone: Gone(endless) }) }))
+        .route("/endless", get(|| async move { ([STREAM], Body::new(Endless { _gone: Gone(endless) })) }))
         .route("/peer", get(|Extension(arrival): Extension<Arrival>| async move { arrival.peer.to_string() }))
 }
 
@@ -92,9 +92,10 @@ impl House {
         let address = listener.local_addr().unwrap();
         let (tell, told) = mpsc::unbounded_channel();
         let (release, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
-        let serving =
-            tokio::spawn(serve_on(listener, outer(router(&release, &tell)), shutdown.clone(), terms));
-        Self { address, shutdown, serving, release, told }
+        let metrics = Arc::new(Metrics::default());
+        let outer = Outer::new(router(&release, &tell), metrics.clone());
+        let serving = tokio::spawn(serve_on(listener, outer, shutdown.clone(), terms));
+        Self { address, shutdown, serving, release, told, metrics }
     }
 
     async fn connect(&self) -> Line<TcpStream> {
@@ -113,6 +114,17 @@ impl House {
 
     async fn hears(&mut self, word: &str) {
         assert_eq!(soon(self.told.recv()).await, Some(word));
+    }
+
+    /// Waits until its metrics have that line.
+    async fn counts(&self, line: &str) {
+        let told = || self.metrics.write(&metrics::registry(), metrics::Format::Prometheus).unwrap();
+        soon(async {
+            while !told().lines().any(|told| told == line) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 }
 
@@ -198,6 +210,7 @@ async fn a_head_that_comes_too_slowly_is_cut() {
     assert!(line.get("/").await.ends_with("ok"));
     line.send("GET / HTTP").await;
     line.ends().await;
+    house.counts("longrun_http_connections_cut_total{reason=\"slowHead\"} 4").await;
 }
 
 #[tokio::test]
@@ -225,6 +238,9 @@ async fn a_client_that_does_not_read_is_cut() {
     let mut deaf = house.connect().await;
     deaf.send("GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await;
     house.hears("gone").await;
+    house.counts("longrun_http_connections_cut_total{reason=\"unread\"} 1").await;
+    house.counts("longrun_watchers_cut_total 1").await;
+    house.counts("longrun_http_connections 0").await;
 }
 
 #[tokio::test]
@@ -266,6 +282,7 @@ async fn a_stream_that_is_not_read_is_reset_and_its_neighbours_are_served() {
     house.hears("gone").await;
     house.release.notify_one();
     assert_eq!(soon(held).await.unwrap().unwrap().status(), StatusCode::OK);
+    house.counts("longrun_watchers_cut_total 1").await;
     soon(deaf.into_body().collect()).await.unwrap_err();
 }
 
@@ -347,8 +364,8 @@ async fn a_unix_socket_is_served_by_the_same_code() {
     let listener = UnixListener::bind(&path).unwrap();
     let (tell, _told) = mpsc::unbounded_channel();
     let shutdown = CancellationToken::new();
-    let serving =
-        tokio::spawn(serve_on(listener, outer(router(&Arc::default(), &tell)), shutdown.clone(), LONG));
+    let outer = Outer::new(router(&Arc::default(), &tell), Arc::default());
+    let serving = tokio::spawn(serve_on(listener, outer, shutdown.clone(), LONG));
     let mut line = Line(UnixStream::connect(&path).await.unwrap());
     assert!(line.get("/peer").await.ends_with("local"));
     shutdown.cancel();

@@ -42,6 +42,8 @@ const SNAPSHOTS: &str = "SELECT \
              AND (datid = (SELECT oid FROM pg_database WHERE datname = current_database()) OR datid IS NULL) \
          UNION ALL SELECT xmin FROM pg_replication_slots WHERE xmin IS NOT NULL \
          UNION ALL SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()) AS held (xmin))";
+const DEPOSITS: &str =
+    "SELECT count(*), min(at) FROM (SELECT at FROM longrun.inbox ORDER BY n LIMIT 10000) AS first";
 const WAL: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint";
 
 #[async_trait]
@@ -60,6 +62,7 @@ impl PostgresReader {
         let tables = pipeline.call(TABLES, Vec::new());
         let snapshots = pipeline.call(SNAPSHOTS, Vec::new());
         let wal = pipeline.call(WAL, Vec::new());
+        let deposits = pipeline.call(DEPOSITS, Vec::new());
         pipeline.plain("COMMIT");
         let answers = pipeline.run().await?;
         let mut database = Database {
@@ -67,6 +70,7 @@ impl PostgresReader {
             oldest_snapshot_seconds: 0.0,
             oldest_snapshot_transactions: 0,
             wal_bytes: 0,
+            deposits: (0, None),
             connections: self.connections(),
         };
         for row in answers.of(tables) {
@@ -84,6 +88,10 @@ impl PostgresReader {
         }
         if let Some(row) = answers.of(wal).first() {
             database.wal_bytes = narrow(fields(row).int()?)?;
+        }
+        if let Some(row) = answers.of(deposits).first() {
+            let mut fields = fields(row);
+            database.deposits = (narrow(fields.int()?)?, fields.maybe_time()?);
         }
         let mut figures = Figures { database: Some(database), ..Figures::default() };
         for row in answers.of(counts) {

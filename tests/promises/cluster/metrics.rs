@@ -56,6 +56,7 @@ async fn of_the_store_all_nodes_tell_the_same_and_of_its_work_each_its_own() {
             told.value("longrun_store_bytes", &[]) > told.value("longrun_table_bytes", &[("table", "event")])
         );
         assert!(told.value("longrun_database_wal_bytes_total", &[]) > 0.0);
+        assert_eq!(told.value("longrun_deposits_waiting", &[]), 0.0);
         assert!(told.value("longrun_database_connection_wait_seconds_count", &[]) > 0.0);
         assert!(told.value("longrun_database_connections", &[("state", "busy")]) >= 1.0);
     }
