@@ -4,6 +4,7 @@
 mod files;
 mod kubernetes;
 mod supervised;
+mod watched;
 
 use std::collections::BTreeSet;
 

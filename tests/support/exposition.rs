@@ -87,6 +87,12 @@ impl Exposition {
             .collect()
     }
 
+    /// Names of all labels.
+    pub fn labels(&self) -> BTreeSet<&str> {
+        let series = self.families.values().flat_map(|family| family.series.keys());
+        series.flat_map(|(_, labels)| labels.keys()).map(String::as_str).collect()
+    }
+
     /// The values of a label over all series.
     pub fn values_of(&self, label: &str) -> BTreeSet<&str> {
         let series = self.families.values().flat_map(|family| family.series.keys());
