@@ -1,7 +1,7 @@
 //! A store with all that a test needs around it: its clock, its disk, and the means to restart it.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use longrun::operation::{
@@ -16,7 +16,7 @@ use longrun::store::{
     AllTenants, Held, History, Payloads, QueueDepth, Reader, Registry, Store, StoreError, Whose,
 };
 use longrun::store::{postgres, sqlite};
-use longrun_postgres::Database;
+use longrun_postgres::{Database, PgBouncer, Postgres};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -30,6 +30,17 @@ enum Disk {
     SharedMemory(MemoryDisk),
     Sqlite(TempDir),
     Postgres(Database),
+    /// Behind a pooler that gives each transaction another connection.
+    Pooled(Database),
+}
+
+/// With this set the whole suite reaches its databases through a pooler.
+const POOLED: &str = "LONGRUN_TEST_POOLED";
+
+/// The pooler of this process; it ends with it.
+fn pooler() -> &'static PgBouncer {
+    static POOLER: OnceLock<PgBouncer> = OnceLock::new();
+    POOLER.get_or_init(|| PgBouncer::start(Postgres::shared()))
 }
 
 type Halves = (Box<dyn Store>, Arc<dyn Reader>);
@@ -51,8 +62,9 @@ impl Disk {
                 let (store, reader) = sqlite::open(options).expect("the store opens");
                 (Box::new(store), reader)
             }
-            Self::Postgres(database) => {
-                let url = database.url();
+            Self::Postgres(database) | Self::Pooled(database) => {
+                let pooled = matches!(self, Self::Pooled(_));
+                let url = if pooled { pooler().url(database.name()) } else { database.url() };
                 let options = postgres::Options {
                     url,
                     notify: false,
@@ -69,11 +81,11 @@ impl Disk {
 
 /// One store in a world of its own, whose time passes only when it is told to.
 pub(crate) struct World {
+    /// None only in the middle of a restart. It ends before its disk is gone.
+    halves: Option<Halves>,
     disk: Disk,
     clock: Arc<Manual>,
     runtime: Runtime,
-    /// None only in the middle of a restart.
-    halves: Option<Halves>,
 }
 
 impl World {
@@ -90,7 +102,13 @@ impl World {
     }
 
     pub(crate) fn postgres() -> Self {
-        Self::on(Disk::Postgres(Database::create()))
+        let database = Database::create();
+        let pooled = std::env::var_os(POOLED).is_some();
+        Self::on(if pooled { Disk::Pooled(database) } else { Disk::Postgres(database) })
+    }
+
+    pub(crate) fn pooled() -> Self {
+        Self::on(Disk::Pooled(Database::create()))
     }
 
     fn on(disk: Disk) -> Self {

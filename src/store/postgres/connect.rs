@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::time::timeout;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{OpenError, Result};
+use super::link::{SILENCE, silent};
 use super::tls::{self, Trust};
 
 /// A database that does not answer within this is away.
@@ -47,7 +49,9 @@ impl Connector {
 
     /// One connection, driven by the runtime that this is called in.
     pub(super) async fn connect(&self) -> Result<Client> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        // The crate's own time ends once there is a connection, before anything is said on it.
+        let connecting = timeout(SILENCE, self.config.connect(self.tls.clone())).await;
+        let (client, connection) = connecting.map_err(|_| silent())??;
         tokio::spawn(async move {
             // Whoever uses the client hears of it, too.
             if let Err(error) = connection.await {
@@ -109,24 +113,33 @@ impl Parts {
         let Some((place, query)) = url.split_once('?') else {
             return Ok(Self { url: url.to_owned(), verify: false, roots: None });
         };
-        let (mut verify, mut roots) = (false, None);
+        let (mut verify, mut roots, mut mode) = (false, None, None);
         let mut rest = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match (&*name, &*value) {
-                ("sslrootcert", "system") => verify = true,
                 ("sslrootcert", file) => roots = Some(PathBuf::from(file)),
                 // The name is verified with both: stricter than the word, never laxer.
-                ("sslmode", "verify-ca" | "verify-full") => {
-                    verify = true;
-                    rest.append_pair("sslmode", "require");
-                }
+                ("sslmode", "verify-ca" | "verify-full") => verify = true,
                 ("sslmode", "allow") => {
                     return Err(OpenError::Url("sslmode=allow: say disable or prefer".to_owned()));
                 }
+                ("sslmode", other) => mode = Some(other.to_owned()),
                 (name, value) => {
                     rest.append_pair(name, value);
                 }
             }
+        }
+        if roots.take_if(|file| file.as_os_str() == "system").is_some() {
+            // Anybody can be known to the system: it says something only together with a name.
+            verify |= mode.is_none();
+            if !verify {
+                return Err(OpenError::Url(
+                    "sslrootcert=system goes with sslmode=verify-full only".to_owned(),
+                ));
+            }
+        }
+        if let Some(mode) = if verify { Some("require") } else { mode.as_deref() } {
+            rest.append_pair("sslmode", mode);
         }
         // The crate takes a space as `%20` only.
         let rest = rest.finish().replace('+', "%20");

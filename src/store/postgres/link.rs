@@ -3,11 +3,17 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_postgres::{Client, Row};
 
 use super::columns::Value;
 use super::error::{Fault, Result};
+
+/// Who is silent for so long is away: longer than the database itself lets any statement of ours take. A pooler that has lost
+/// its database lets others wait for minutes.
+pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
 /// Statements that go to the database together and are answered together: one round trip.
 ///
@@ -77,7 +83,7 @@ impl<'c> Pipeline<'c> {
         let mut calls: Vec<_> = self.calls.into_iter().map(Some).collect();
         let mut answers: Vec<Option<std::result::Result<Vec<Row>, Fault>>> =
             calls.iter().map(|_| None).collect();
-        poll_fn(|context| {
+        let all = poll_fn(|context| {
             let mut waiting = false;
             // A statement is sent when it is polled first: in this order.
             for (call, answer) in calls.iter_mut().zip(&mut answers) {
@@ -91,9 +97,16 @@ impl<'c> Pipeline<'c> {
                 }
             }
             if waiting { Poll::Pending } else { Poll::Ready(()) }
-        })
-        .await;
+        });
+        if timeout(SILENCE, all).await.is_err() {
+            return Err(silent());
+        }
         let said: Result<Vec<Vec<Row>>> = answers.into_iter().flatten().collect();
         said.map(Answers)
     }
+}
+
+/// What is said of who was silent for too long.
+pub(super) fn silent() -> Fault {
+    Fault::Away(format!("it has said nothing for {} s", SILENCE.as_secs()))
 }

@@ -202,7 +202,14 @@ impl PostgresStore {
 
     fn roll_back(&mut self) {
         if let (Some(_), Some(client)) = (self.turn.take(), &self.client)
-            && self.driver.block_on(async { Ok(client.batch_execute("ROLLBACK").await?) }).is_err()
+            && self
+                .driver
+                .block_on(async {
+                    let mut pipeline = Pipeline::new(client);
+                    pipeline.plain("ROLLBACK");
+                    pipeline.run().await
+                })
+                .is_err()
         {
             self.client = None;
         }

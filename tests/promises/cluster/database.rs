@@ -1,16 +1,16 @@
 //! What stands between the nodes and their data: a pooler, or a standby that takes over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use longrun_postgres::{Database, PgBouncer, Postgres, Stop, either};
 use serde_json::{Value, json};
 
 use super::{OPERATIONS, ask, report, taken};
-use crate::support::{Client, Server, until};
+use crate::support::{Client, Server, until, within};
 
 /// One operation through both nodes, and a watcher of it at each.
-async fn lives_at_both(a: &Client, b: &Client) {
+pub(super) async fn lives_at_both(a: &Client, b: &Client) {
     let mut streams =
         [a.watch("/v1.0/events?queue=q", None).await, b.watch("/v1.0/events?queue=q", None).await];
     for stream in &mut streams {
@@ -41,6 +41,31 @@ async fn behind_a_pooler(notify: &str) {
 #[tokio::test]
 async fn behind_a_pooler_that_gives_each_transaction_another_connection_nodes_look_for_themselves() {
     behind_a_pooler("off").await;
+}
+
+#[tokio::test]
+async fn a_pooler_that_has_lost_its_database_is_not_waited_for() {
+    let mut postgres = Postgres::start(&[]);
+    let bouncer = PgBouncer::start(&postgres.url("postgres"));
+    let node = Server::node(&bouncer.url("postgres"), &["--workers", "0", "--notify", "off"]);
+    let client = node.client();
+    let body = json!({"operationType": "t"});
+    let path = format!("{OPERATIONS}/{}", client.submit(&body).await);
+    postgres.stop(Stop::Immediate);
+    // By itself it lets everybody wait for two minutes.
+    let began = Instant::now();
+    let (posted, read) = tokio::join!(client.post(OPERATIONS, &body), client.get(&path));
+    assert_eq!([posted.status, read.status], [StatusCode::SERVICE_UNAVAILABLE; 2], "{}", posted.text());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    postgres.run();
+    within(Duration::from_mins(1), "it to go on", async || {
+        (client.get(&path).await.status == StatusCode::OK).then_some(())
+    })
+    .await;
+    within(Duration::from_mins(1), "new work to be taken", async || {
+        (client.post(OPERATIONS, &body).await.status == StatusCode::CREATED).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod database;
+mod encrypted;
 mod handed_in;
 mod metrics;
 
@@ -309,9 +310,17 @@ mod alone {
             (client.get("/readyz").await.status == StatusCode::SERVICE_UNAVAILABLE).then_some(())
         })
         .await;
-        // Longer than the lease.
-        tokio::time::sleep(Duration::from_secs(7)).await;
+        // Longer than the lease; all the while nothing else is said.
+        let seconds = std::env::var("LONGRUN_AWAY_SECONDS").map_or(7, |text| text.parse().unwrap());
+        let away = Instant::now();
+        while away.elapsed() < Duration::from_secs(seconds) {
+            let refused = client.post(OPERATIONS, &body).await;
+            assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text());
+            assert!(refused.header("retry-after").is_some());
+            assert_eq!(client.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+        }
         postgres.run();
+        let back = Instant::now();
         until("it to be ready", async || {
             (client.get("/readyz").await.status == StatusCode::OK).then_some(())
         })
@@ -323,5 +332,6 @@ mod alone {
             (client.post(OPERATIONS, &body).await.status == StatusCode::CREATED).then_some(())
         })
         .await;
+        eprintln!("away for {seconds} s, whole again {:?} after it came back", back.elapsed());
     }
 }

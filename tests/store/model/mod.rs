@@ -21,6 +21,8 @@ use play::play;
 const CASES: u32 = 96;
 /// Of those over a database, which each life begins with making.
 const DATABASE_CASES: u32 = 32;
+/// ... and over one behind a pooler: the statements are the same.
+const POOLED_CASES: u32 = 8;
 
 fn config(cases: u32) -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
@@ -71,6 +73,15 @@ proptest! {
     #[test]
     fn postgres_and_the_model_agree_on_everything_that_can_be_seen(plans in lives()) {
         agree(&mut World::shared_memory(), &mut World::postgres(), &plans)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(config(POOLED_CASES))]
+
+    #[test]
+    fn behind_a_pooler_postgres_and_the_model_agree_as_well(plans in lives()) {
+        agree(&mut World::shared_memory(), &mut World::pooled(), &plans)?;
     }
 }
 
