@@ -115,7 +115,7 @@ impl World {
         let clock = Arc::new(Manual::at(start()));
         let halves = Some(disk.open(clock.clone()));
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-        Self { disk, clock, runtime, halves }
+        Self { halves, disk, clock, runtime }
     }
 
     /// Time passes.

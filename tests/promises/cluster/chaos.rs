@@ -1,4 +1,5 @@
-//! Three nodes over one database, with everything that may happen to them: what was acknowledged holds.
+//! Three nodes over one database and workers of both kinds, those of the test and `longrun work` in processes of their own,
+//! with everything that may happen to them: what was acknowledged holds.
 //!
 //! `LONGRUN_CHAOS_SECONDS` says for how long (60).
 
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::OPERATIONS;
-use crate::support::{Client, Server, within};
+use crate::support::{Client, Programs, Server, Worker, within};
 
 const NODES: usize = 3;
 const QUEUE: &str = "chaos";
@@ -24,6 +25,34 @@ const PACE: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(90);
 /// At least so many operations are acknowledged in a second of it, on any machine.
 const FLOOR: usize = 10;
+/// Workers of their own, one at each node; of so many operations one is theirs.
+const PROGRAMS: usize = 3;
+const ONE_IN: usize = 12;
+/// Takes a while, and tells by which lease it was carried out.
+const PROGRAM: &str = r#"sleep 0.2; printf '{"token": %s}' "$LONGRUN_LEASE_TOKEN""#;
+/// What can happen, in turn.
+const MISHAPS: [Mishap; 8] = [
+    Mishap::NodeKilled,
+    Mishap::ConnectionsCut,
+    Mishap::NodeFrozen,
+    Mishap::DatabaseRestarted,
+    Mishap::ListenersCut,
+    Mishap::WorkerFrozen,
+    Mishap::DatabaseCrashed,
+    Mishap::NodeStopped,
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mishap {
+    NodeKilled,
+    ConnectionsCut,
+    NodeFrozen,
+    DatabaseRestarted,
+    ListenersCut,
+    WorkerFrozen,
+    DatabaseCrashed,
+    NodeStopped,
+}
 
 /// What was asked, and what was answered.
 #[derive(Default)]
@@ -32,8 +61,12 @@ struct History {
     acknowledged: Mutex<BTreeMap<usize, String>>,
     /// How often the end of an operation was accepted, repeats aside.
     ended: Mutex<HashMap<String, usize>>,
+    /// Calls that were told to come again.
+    refused: AtomicUsize,
     /// Calls of which nobody knows what became of them.
     unknown: AtomicUsize,
+    /// Calls that are being answered, by node.
+    in_flight: [AtomicUsize; NODES],
     /// Reports of attempts that were somebody else's by then.
     stale: AtomicUsize,
     /// The next key. Each is used twice, at about the same time.
@@ -45,10 +78,12 @@ impl History {
     fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
-}
 
-fn any(clients: &[Client]) -> &Client {
-    &clients[fastrand::usize(..clients.len())]
+    /// How many calls a mishap at this node would meet; none: at any.
+    fn in_flight(&self, node: Option<usize>) -> usize {
+        let all = self.in_flight.iter().enumerate().filter(|(of, _)| node.is_none_or(|node| node == *of));
+        all.map(|(_, calls)| calls.load(Ordering::SeqCst)).sum()
+    }
 }
 
 /// Tries a call at one node after another until it is answered as it should be.
@@ -61,17 +96,21 @@ async fn insist(
 ) -> Value {
     let headers = [headers, &[("content-type", "application/json")]].concat();
     loop {
-        match any(clients).try_send(Method::POST, path, &headers, body.to_string()).await {
+        let node = fastrand::usize(..clients.len());
+        history.in_flight[node].fetch_add(1, Ordering::SeqCst);
+        let said = clients[node].try_send(Method::POST, path, &headers, body.to_string()).await;
+        history.in_flight[node].fetch_sub(1, Ordering::SeqCst);
+        match said {
             Ok(answer) if answer.status.is_success() => return answer.value(),
-            Ok(answer) => assert!(
-                answer.status == StatusCode::SERVICE_UNAVAILABLE,
-                "{path} {}: {}",
-                answer.status,
-                answer.text()
-            ),
-            Err(_) => {}
+            Ok(answer) => {
+                let said = (answer.status, answer.text());
+                assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path} {said:?}");
+                history.refused.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(_) => {
+                history.unknown.fetch_add(1, Ordering::SeqCst);
+            }
         }
-        history.unknown.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(fastrand::u64(20..200))).await;
     }
 }
@@ -81,7 +120,9 @@ async fn submits(history: Arc<History>, clients: Vec<Client>) {
     while !history.is_over() {
         let number = history.uses.fetch_add(1, Ordering::SeqCst) / 2;
         let key = format!("key-{number}");
-        let body = json!({"operationType": "t", "queue": QUEUE, "maxAttempts": 1000, "input": number});
+        let operation_type = if number.is_multiple_of(ONE_IN) { "program" } else { "t" };
+        let body =
+            json!({"operationType": operation_type, "queue": QUEUE, "maxAttempts": 1000, "input": number});
         let made = insist(&history, &clients, &[("idempotency-key", &key)], OPERATIONS, &body).await;
         let id = made["id"].as_str().unwrap().to_owned();
         let earlier = history.acknowledged.lock().unwrap().insert(number, id.clone());
@@ -93,7 +134,7 @@ async fn submits(history: Arc<History>, clients: Vec<Client>) {
 /// Claims, and completes what it took; every so often only long after its lease.
 async fn works(history: Arc<History>, clients: Vec<Client>, worker: String, ended: Arc<AtomicBool>) {
     while !ended.load(Ordering::SeqCst) {
-        let claim = json!({"id": format!("{worker}-{}", fastrand::u64(..)), "queues": [QUEUE], "limit": 10,
+        let claim = json!({"id": format!("{worker}-{}", fastrand::u64(..)), "queues": [QUEUE], "operationTypes": ["t"], "limit": 10,
             "leaseSeconds": 2, "waitSeconds": 1});
         let call = json!({"workerId": worker, "claim": claim});
         let answer = insist(&history, &clients, &[], "/v1.0/work", &call).await;
@@ -104,7 +145,10 @@ async fn works(history: Arc<History>, clients: Vec<Client>, worker: String, ende
         if fastrand::u8(..8) == 0 {
             tokio::time::sleep(Duration::from_secs(4)).await;
         }
-        let of = |operation: &Value| json!({"id": operation["id"], "leaseToken": operation["lease"]["token"], "status": "Completed"});
+        let of = |operation: &Value| {
+            let token = &operation["lease"]["token"];
+            json!({"id": operation["id"], "leaseToken": token, "status": "Completed", "result": {"token": token}})
+        };
         let reports: Vec<Value> = operations.iter().map(of).collect();
         let call = json!({"workerId": worker, "reports": reports});
         let answer = insist(&history, &clients, &[], "/v1.0/work", &call).await;
@@ -149,48 +193,124 @@ async fn watches(
     }
 }
 
-/// One mishap after another, of every kind in turn.
-fn mishaps(mut postgres: Postgres, mut nodes: Vec<Server>, until: Instant) -> (Postgres, Vec<Server>, usize) {
-    let url = postgres.url("postgres");
-    let cut = |which: &str| {
-        let ended = format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {which}"
-        );
-        let _ = execute(&url, &ended);
-    };
-    let mut count = 0;
-    while Instant::now() < until || count < 7 {
-        std::thread::sleep(PACE);
-        let node = &mut nodes[fastrand::usize(..NODES)];
-        match count % 7 {
-            0 => {
+/// Everything that mishaps happen to.
+struct World {
+    postgres: Postgres,
+    nodes: Vec<Server>,
+    workers: Vec<Worker>,
+    history: Arc<History>,
+}
+
+impl World {
+    /// One mishap after another, of every kind in turn, each in the middle of calls; how many those met of each kind.
+    fn suffers(&mut self, until: Instant) -> BTreeMap<Mishap, Vec<usize>> {
+        let mut met = BTreeMap::<Mishap, Vec<usize>>::new();
+        for (count, mishap) in MISHAPS.into_iter().cycle().enumerate() {
+            if Instant::now() >= until && count >= MISHAPS.len() {
+                break;
+            }
+            std::thread::sleep(PACE);
+            let node = fastrand::usize(..NODES);
+            let of = matches!(mishap, Mishap::NodeKilled | Mishap::NodeFrozen | Mishap::NodeStopped);
+            let calls = self.in_the_middle(of.then_some(node));
+            self.happens(mishap, node);
+            met.entry(mishap).or_default().push(calls);
+        }
+        met
+    }
+
+    /// Waits until there are calls under way.
+    fn in_the_middle(&self, node: Option<usize>) -> usize {
+        let began = Instant::now();
+        loop {
+            let calls = self.history.in_flight(node);
+            if calls > 0 {
+                return calls;
+            }
+            assert!(began.elapsed() < REST, "nobody asks anything of {node:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn happens(&mut self, mishap: Mishap, node: usize) {
+        let url = self.postgres.url("postgres");
+        let cut = |which: &str| {
+            let ended =
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
+            let _ = execute(&url, &format!("{ended} AND {which}"));
+        };
+        let node = &mut self.nodes[node];
+        match mishap {
+            Mishap::NodeKilled => {
                 node.kill();
                 node.start_again();
             }
-            1 => cut("application_name LIKE 'longrun%'"),
-            2 => {
+            Mishap::ConnectionsCut => cut("application_name LIKE 'longrun%'"),
+            Mishap::NodeFrozen => {
                 node.signal("STOP");
                 std::thread::sleep(Duration::from_secs(3));
                 node.signal("CONT");
             }
-            3 => {
-                postgres.stop(Stop::Fast);
-                postgres.run();
+            Mishap::DatabaseRestarted => {
+                self.postgres.stop(Stop::Fast);
+                self.postgres.run();
             }
-            4 => cut("query LIKE 'LISTEN%'"),
-            5 => {
-                postgres.stop(Stop::Immediate);
-                postgres.run();
+            Mishap::ListenersCut => cut("query LIKE 'LISTEN%'"),
+            // Past its leases: others carry out meanwhile what it holds.
+            Mishap::WorkerFrozen => {
+                let worker = &self.workers[fastrand::usize(..PROGRAMS)];
+                worker.signal("STOP");
+                std::thread::sleep(Duration::from_secs(5));
+                worker.signal("CONT");
             }
-            _ => {
+            Mishap::DatabaseCrashed => {
+                self.postgres.stop(Stop::Immediate);
+                self.postgres.run();
+            }
+            Mishap::NodeStopped => {
                 node.signal("TERM");
                 node.wait();
                 node.start_again();
             }
         }
-        count += 1;
     }
-    (postgres, nodes, count)
+
+    /// How often a worker was told that what it holds is another's by now, or saw that itself.
+    fn leases_lost(&self) -> usize {
+        let lost = |worker: &Worker| worker.said().lines().filter(|line| line.contains("lease lost")).count();
+        self.workers.iter().map(lost).sum()
+    }
+}
+
+/// Workers of their own, each at a node of its own.
+fn start_workers(nodes: &[Server], programs: &Programs) -> Vec<Worker> {
+    let arguments = ["--queue", QUEUE, "--lease-seconds", "2", "--concurrency", "4"];
+    let path = programs.path("program");
+    nodes.iter().take(PROGRAMS).map(|node| Worker::start(&node.url, "program", &path, &arguments)).collect()
+}
+
+/// It was completed by the last of its leases: no report of an older one was taken.
+async fn was_completed_once(client: &Client, id: &str) -> usize {
+    let operation = client.operation(id).await;
+    assert_eq!(operation["status"], "Completed", "{id}");
+    let by = operation["result"]["token"].as_i64().expect("it says by which");
+    let attempts = client.get(&format!("{OPERATIONS}/{id}/attempts")).await.value();
+    let attempts = attempts["value"].as_array().expect("they are there");
+    for attempt in attempts {
+        let token = attempt["leaseToken"].as_i64().expect("it has one");
+        assert!(token < by, "{id}: {attempt} and not {by}");
+    }
+    attempts.len()
+}
+
+/// Each watcher heard of each operation's begin and end once, in the one order that all of them saw.
+fn all_heard_the_same(told: &[Vec<(i64, String, String)>], made: usize) {
+    for told in told {
+        assert!(told.is_sorted_by(|one, other| one.0 < other.0), "in order, and once");
+        let kinds = |of: &str| told.iter().filter(|(_, kind, _)| kind == of).count();
+        assert_eq!([kinds("created"), kinds("completed")], [made; 2]);
+    }
+    assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "all watchers heard the same");
 }
 
 mod alone {
@@ -206,6 +326,8 @@ mod alone {
         let history = Arc::new(History::default());
         let (ended, total) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
         let from = clients[0].watch(EVENTS, None).await.begin().await;
+        let programs = Programs::new(&[("program", PROGRAM)]);
+        let workers = start_workers(&nodes, &programs);
         let (mut submitting, mut working, mut watching) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         for number in 0..4 {
             submitting.spawn(submits(history.clone(), clients.clone()));
@@ -215,8 +337,9 @@ mod alone {
             watching.spawn(watches(client.clone(), from.clone(), total.clone()));
         }
         let until = Instant::now() + Duration::from_secs(seconds);
-        let (_postgres, _nodes, count) =
-            tokio::task::spawn_blocking(move || mishaps(postgres, nodes, until)).await.unwrap();
+        let mut world = World { postgres, nodes, workers, history: history.clone() };
+        let suffering = tokio::task::spawn_blocking(move || (world.suffers(until), world));
+        let (met, world) = suffering.await.unwrap();
         history.over.store(true, Ordering::SeqCst);
         submitting.join_all().await;
 
@@ -229,29 +352,32 @@ mod alone {
         .await;
         ended.store(true, Ordering::SeqCst);
         working.join_all().await;
+        let mut attempts = 0;
         for id in made.values() {
-            assert_eq!(clients[1].operation(id).await["status"], "Completed", "{id}");
+            attempts += was_completed_once(&clients[1], id).await;
         }
         let all = clients[2].get(&format!("{OPERATIONS}/$count")).await.text();
         assert_eq!(all, made.len().to_string(), "nothing was made but what was acknowledged");
         let ends = history.ended.lock().unwrap().clone();
         assert!(ends.values().all(|ends| *ends == 1), "an end was accepted twice");
-        assert_eq!(ends.len(), made.len());
+        let by_programs = made.keys().filter(|number| number.is_multiple_of(ONE_IN)).count();
+        assert_eq!(ends.len(), made.len() - by_programs);
 
         *total.lock().unwrap() = Some(made.len());
         let told = tokio::time::timeout(REST, watching.join_all()).await.expect("all is told");
-        for told in &told {
-            assert!(told.is_sorted_by(|one, other| one.0 < other.0), "in order, and once");
-            assert_eq!(told.iter().filter(|(_, kind, _)| kind == "completed").count(), made.len());
-            assert_eq!(told.iter().filter(|(_, kind, _)| kind == "created").count(), made.len());
-        }
-        assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "all watchers heard the same");
-        let unknown = history.unknown.load(Ordering::SeqCst);
+        all_heard_the_same(&told, made.len());
+        let count = |number: &AtomicUsize| number.load(Ordering::SeqCst);
+        let (refused, unknown) = (count(&history.refused), count(&history.unknown));
+        let (stale, lost) = (count(&history.stale), world.leases_lost());
         eprintln!(
-            "{} operations, {count} mishaps, {unknown} calls refused or lost, {} reports too late",
+            "{} operations acknowledged and completed, {by_programs} of them by programs, after {attempts} attempts that \
+             were lost; {refused} calls refused, {unknown} of unknown fate; too late: {stale} reports, {lost} leases of \
+             programs; calls that each mishap met: {met:?}",
             made.len(),
-            history.stale.load(Ordering::SeqCst)
         );
-        assert!(unknown > 0 && made.len() >= FLOOR * usize::try_from(seconds).unwrap());
+        assert!(made.len() >= FLOOR * usize::try_from(seconds).unwrap());
+        assert!(unknown > 0 && stale > 0 && lost > 0);
+        assert_eq!(met.len(), MISHAPS.len());
+        assert!(met.values().flatten().all(|calls| *calls > 0), "{met:?}");
     }
 }
