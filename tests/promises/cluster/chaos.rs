@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use longrun_postgres::{Postgres, Stop, execute};
+use longrun_postgres::{Postgres, Stop, ask, execute};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -29,7 +29,7 @@ const FLOOR: usize = 10;
 const PROGRAMS: usize = 3;
 const ONE_IN: usize = 12;
 /// Takes a while, and tells by which lease it was carried out.
-const PROGRAM: &str = r#"sleep 0.2; printf '{"token": %s}' "$LONGRUN_LEASE_TOKEN""#;
+const PROGRAM: &str = r#"sleep 0.5; printf '{"token": %s}' "$LONGRUN_LEASE_TOKEN""#;
 /// What can happen, in turn.
 const MISHAPS: [Mishap; 8] = [
     Mishap::NodeKilled,
@@ -259,7 +259,7 @@ impl World {
             // Past its leases: others carry out meanwhile what it holds.
             Mishap::WorkerFrozen => {
                 let worker = &self.workers[fastrand::usize(..PROGRAMS)];
-                worker.signal("STOP");
+                freeze_at_work(worker, &url);
                 std::thread::sleep(Duration::from_secs(5));
                 worker.signal("CONT");
             }
@@ -275,16 +275,32 @@ impl World {
         }
     }
 
-    /// How often a worker was told that what it holds is another's by now, or saw that itself.
+    /// How often a worker was told that what it has done, or does, is another's by now.
     fn leases_lost(&self) -> usize {
-        let lost = |worker: &Worker| worker.said().lines().filter(|line| line.contains("lease lost")).count();
-        self.workers.iter().map(lost).sum()
+        let is_lost = |line: &&str| line.contains("lease lost") || line.contains("leaseLost");
+        self.workers.iter().map(|worker| worker.said().lines().filter(is_lost).count()).sum()
+    }
+}
+
+/// Stops a worker when it holds something.
+fn freeze_at_work(worker: &Worker, url: &str) {
+    let held = format!("SELECT FROM longrun.lease WHERE worker LIKE '%:{}:%'", worker.pid());
+    let began = Instant::now();
+    loop {
+        worker.signal("STOP");
+        if matches!(ask(url, &format!("SELECT count(*) FROM ({held}) held")), Ok(Some(count)) if count != "0")
+        {
+            return;
+        }
+        worker.signal("CONT");
+        assert!(began.elapsed() < REST, "the worker has nothing to do: {}", worker.said());
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Workers of their own, each at a node of its own.
 fn start_workers(nodes: &[Server], programs: &Programs) -> Vec<Worker> {
-    let arguments = ["--queue", QUEUE, "--lease-seconds", "2", "--concurrency", "4"];
+    let arguments = ["--queue", QUEUE, "--lease-seconds", "2", "--concurrency", "8"];
     let path = programs.path("program");
     nodes.iter().take(PROGRAMS).map(|node| Worker::start(&node.url, "program", &path, &arguments)).collect()
 }
