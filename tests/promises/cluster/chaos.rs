@@ -329,6 +329,16 @@ fn all_heard_the_same(told: &[Vec<(i64, String, String)>], made: usize) {
     assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "all watchers heard the same");
 }
 
+/// There were mishaps enough, and each was one to somebody.
+fn were_met(met: &BTreeMap<Mishap, Vec<usize>>, history: &History, seconds: usize) {
+    let refused = history.refused.load(Ordering::SeqCst);
+    let unknown = history.unknown.load(Ordering::SeqCst);
+    eprintln!("{refused} calls refused, {unknown} of unknown fate; calls that each mishap met: {met:?}");
+    assert!(unknown > 0 && met.len() == MISHAPS.len());
+    assert!(met.values().map(Vec::len).sum::<usize>() * 10 >= seconds);
+    assert!(met.values().flatten().all(|calls| *calls > 0));
+}
+
 mod alone {
     use super::*;
 
@@ -352,7 +362,7 @@ mod alone {
         for client in &clients {
             watching.spawn(watches(client.clone(), from.clone(), total.clone()));
         }
-        let until = Instant::now() + Duration::from_secs(seconds);
+        let until = Instant::now() + Duration::from_secs(seconds as u64);
         let mut world = World { postgres, nodes, workers, history: history.clone() };
         let suffering = tokio::task::spawn_blocking(move || (world.suffers(until), world));
         let (met, world) = suffering.await.unwrap();
@@ -382,18 +392,13 @@ mod alone {
         *total.lock().unwrap() = Some(made.len());
         let told = tokio::time::timeout(REST, watching.join_all()).await.expect("all is told");
         all_heard_the_same(&told, made.len());
-        let count = |number: &AtomicUsize| number.load(Ordering::SeqCst);
-        let (refused, unknown) = (count(&history.refused), count(&history.unknown));
-        let (stale, lost) = (count(&history.stale), world.leases_lost());
+        let (stale, lost) = (history.stale.load(Ordering::SeqCst), world.leases_lost());
         eprintln!(
             "{} operations acknowledged and completed, {by_programs} of them by programs, after {attempts} attempts that \
-             were lost; {refused} calls refused, {unknown} of unknown fate; too late: {stale} reports, {lost} leases of \
-             programs; calls that each mishap met: {met:?}",
+             were lost; too late: {stale} reports, {lost} leases of programs",
             made.len(),
         );
-        assert!(made.len() >= FLOOR * usize::try_from(seconds).unwrap());
-        assert!(unknown > 0 && stale > 0 && lost > 0);
-        assert_eq!(met.len(), MISHAPS.len());
-        assert!(met.values().flatten().all(|calls| *calls > 0), "{met:?}");
+        assert!(made.len() >= FLOOR * seconds && stale > 0 && lost > 0);
+        were_met(&met, &history, seconds);
     }
 }
