@@ -19,7 +19,8 @@ use crate::tracker::entry::{Denied, Submit};
 
 /// Where there was something there is soon more, of which no hint tells while the inbox is not empty. Then, ever less often.
 const SOON: Duration = Duration::from_millis(20);
-/// A look takes at most this part of the time, however much waits in the inbox for room in its queue.
+/// The inbox is read for this part of the time at most, whatever waits in it for room in its queue, or lies there dead because
+/// somebody keeps an old snapshot.
 const SHARE: u32 = 4;
 
 /// Takes in deposits at one node.
@@ -33,6 +34,8 @@ pub struct Adoption {
 struct Look {
     /// Something was taken in.
     found: bool,
+    /// How long the inbox was read.
+    reading: Duration,
     /// Queues in which as many operations wait as may: what else is for them waits where it is.
     full: HashSet<(TenantId, QueueName)>,
 }
@@ -64,14 +67,11 @@ impl Adoption {
         loop {
             // What is committed from here on is heard of, whether the look sees it or not.
             hints.mark_unchanged();
-            let began = Instant::now();
             let mut look = Look::default();
             if let Err(denied) = self.look(store, &mut look).await {
                 tracing::debug!(%denied, "what was handed in cannot be taken in just now");
             }
-            if !look.full.is_empty() {
-                sleep(began.elapsed() * (SHARE - 1)).await;
-            }
+            sleep(look.reading * (SHARE - 1)).await;
             pause = if look.found { SOON } else { limits::LOOK_EVERY.min(pause * 2) };
             // No hint is no error: it is looked all the same.
             let _ = timeout(pause, hints.changed()).await;
@@ -82,7 +82,9 @@ impl Adoption {
     async fn look(&self, store: &dyn SharedReader, look: &mut Look) -> Result<(), Denied> {
         let mut after = 0;
         loop {
+            let began = Instant::now();
             let deposits = store.deposits(AllTenants, after).await?;
+            look.reading += began.elapsed();
             let Some(last) = deposits.last() else { return Ok(()) };
             after = last.number;
             self.take(&deposits, look).await?;
