@@ -1,4 +1,4 @@
-//! How far one operation is, in the last line of a person's terminal.
+//! How far something is, an operation mostly, in the last line of a person's terminal.
 
 use std::time::Duration;
 
@@ -27,7 +27,11 @@ impl Bar {
 
     /// Shows how an operation stands.
     pub(super) fn show(&self, operation: &Operation) {
-        let percent = operation.percent_complete;
+        self.advance(operation.percent_complete, &view::standing(operation));
+    }
+
+    /// Shows how far something is, and what.
+    pub(super) fn advance(&self, percent: Option<f64>, what: &str) {
         let template = if percent.is_some() { KNOWN } else { UNKNOWN };
         // Both are templates: a test has shown them.
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -35,7 +39,7 @@ impl Bar {
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Cut to what a bar can show.
         self.0.set_position(percent.unwrap_or(0.0).clamp(0.0, 100.0) as u64);
-        self.0.set_message(output::plain(&view::standing(operation)));
+        self.0.set_message(output::plain(what));
     }
 
     /// Takes it away while something else is written, which then stands above it.

@@ -1,6 +1,7 @@
 //! The command line. One file a subcommand; [`output`] writes what they say, [`exit`] says how they end.
 //!
-//! `serve` starts the server, `token` administers it on its own machine, `work` is a worker. All others are clients of
+//! `serve` starts the server, `token` administers it on its own machine, `move` carries its store over to a database,
+//! `work` is a worker. All others are clients of
 //! the wire like any other, by the SDK's client.
 
 mod bar;
@@ -21,6 +22,7 @@ mod health;
 mod list;
 mod log;
 mod manuals;
+mod moving;
 mod output;
 mod queues;
 mod retry;
@@ -73,6 +75,7 @@ enum Subcommand {
     Work(work::Work),
     Workers(workers::Workers),
     Token(token::Token),
+    Move(moving::Move),
     Health(health::Health),
     Version(version::Version),
     Completions(completions::Completions),
@@ -110,6 +113,7 @@ impl Subcommand {
             Self::Serve(serve) => serve.run(),
             Self::Dev(dev) => dev.run(),
             Self::Bench(bench) => bench.run(json),
+            Self::Move(moving) => moving.run(output),
             Self::Version(version) => version.run(output),
             Self::Completions(completions) => completions.run(output),
             Self::Manuals(manuals) => manuals.run(output),

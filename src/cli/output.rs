@@ -143,6 +143,18 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// The same of something that is no operation.
+    pub(super) fn advance(&mut self, percent: f64, what: &str) {
+        if self.live {
+            self.bar.get_or_insert_with(|| Bar::on((self.draw)())).advance(Some(percent), what);
+        }
+    }
+
+    /// Says beside the output what goes on: to a person, or into whatever is kept of stderr.
+    pub(super) fn tell(&mut self, text: &str) {
+        self.say(&plain(text));
+    }
+
     /// Takes the bar away.
     pub(super) fn end_progress(&mut self) {
         self.bar = None;

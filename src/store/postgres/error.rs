@@ -44,6 +44,15 @@ pub enum OpenError {
         /// What the database says.
         why: String,
     },
+    /// It holds a part of another store.
+    #[error(
+        "the database {database} holds what an unfinished `longrun move` has brought so far: run that again, which goes \
+         on with it, or drop its schema longrun"
+    )]
+    Moving {
+        /// Which, without the password.
+        database: String,
+    },
     /// A later version has changed its tables.
     #[error(
         "the database was written by a newer longrun (schema {found}, this one knows {known}); \
@@ -62,7 +71,7 @@ pub enum OpenError {
 
 /// What can go wrong between here and the database.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     /// It answered, and refused.
     #[error("{}", told(.0))]
     Refused(tokio_postgres::Error),

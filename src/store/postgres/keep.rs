@@ -50,14 +50,27 @@ async fn round(client: &Client) -> Result<()> {
 /// Makes those that are missing ahead of the last event, and drops those that hold nothing that is kept.
 pub(super) async fn partitions(client: &Client) -> Result<()> {
     let mut pipeline = Pipeline::new(client);
-    let (ends, there) = (pipeline.call(ENDS, Vec::new()), pipeline.call(PARTITIONS, Vec::new()));
+    let ends = pipeline.call(ENDS, Vec::new());
     let answers = pipeline.run().await?;
     let Some(ends) = answers.of(ends).first() else { return Ok(()) };
     let mut ends = fields(ends);
     let (last, pruned) = (ends.int()?, ends.int()?);
-    let there: Vec<i64> = answers.of(there).iter().filter_map(|row| number(row.get(0))).collect();
-    let now = last.max(pruned) / PARTITION;
-    for missing in (now..=now + AHEAD).filter(|number| !there.contains(number)) {
+    let now = last.max(pruned);
+    let there = cover(client, now, now).await?;
+    for over in there.iter().filter(|number| (**number + 1) * PARTITION <= pruned.min(last)) {
+        client.batch_execute(&format!("DROP TABLE longrun.event_{over}")).await?;
+    }
+    Ok(())
+}
+
+/// Makes those that are missing for the events from one cursor to another, and ahead of them; gives those that were there.
+pub(super) async fn cover(client: &Client, first: i64, last: i64) -> Result<Vec<i64>> {
+    let mut pipeline = Pipeline::new(client);
+    pipeline.call(PARTITIONS, Vec::new());
+    let there = pipeline.run().await?.into_rows();
+    let there: Vec<i64> = there.iter().filter_map(|row| number(row.get(0))).collect();
+    let wanted = first / PARTITION..=last / PARTITION + AHEAD;
+    for missing in wanted.filter(|number| !there.contains(number)) {
         let (from, to) = (missing * PARTITION, (missing + 1) * PARTITION);
         client
             .batch_execute(&format!(
@@ -66,10 +79,7 @@ pub(super) async fn partitions(client: &Client) -> Result<()> {
             ))
             .await?;
     }
-    for over in there.iter().filter(|number| (**number + 1) * PARTITION <= pruned.min(last)) {
-        client.batch_execute(&format!("DROP TABLE longrun.event_{over}")).await?;
-    }
-    Ok(())
+    Ok(there)
 }
 
 fn number(partition: &str) -> Option<i64> {

@@ -4,7 +4,7 @@
 //! with `queues`, `claim` and `prune`) and one that writes and commits (`save`, with the statements of `writes`); `link` sends statements together. Between
 //! the turns `keep` does what has to be done now and then. `reader` is the other half, with `points`, `list`, `history` and
 //! `counts`, and `figures` for the metrics; `hints` lets one node hear of another's commits. `operations`, `columns` and `lanes` stand between rows and
-//! operations.
+//! operations. `target` takes in all rows of an embedded store.
 //!
 //! Nodes are equal and keep nothing but lanes, which never change, and a block of numbers: any of them may die at any
 //! moment. Nothing here needs a session: behind a pooler each transaction may have another connection.
@@ -34,6 +34,7 @@ mod prune;
 mod queues;
 mod reader;
 mod save;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -45,9 +46,11 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
+pub(super) use error::Fault;
 pub use error::OpenError;
 pub use open::{Options, open};
 pub use reader::PostgresReader;
+pub(super) use target::{Found, Target};
 
 use crate::metrics::Metrics;
 use crate::operation::{Seq, Timestamp};
@@ -59,7 +62,7 @@ use clock::DatabaseClock;
 use columns::{Value, fields};
 use connect::Connector;
 use driver::Driver;
-use error::{Fault, Result};
+use error::Result;
 use fate::{Fate, fate};
 use hints::Hints;
 use lanes::Lanes;

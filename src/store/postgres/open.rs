@@ -15,7 +15,7 @@ use super::lanes::Lanes;
 use super::link::Pipeline;
 use super::points::Points;
 use super::reader::PostgresReader;
-use super::{Numbers, PostgresStore, Resident, keep, load, migrate};
+use super::{Numbers, PostgresStore, Resident, keep, load, migrate, target};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::operation::Timestamp;
@@ -113,15 +113,24 @@ async fn prepare(
     connector: &Connector,
     options: &Options,
 ) -> std::result::Result<(Client, Found), OpenError> {
+    let refused = |fault: Fault| OpenError::Refused(fault.to_string());
+    let client = reach(connector).await?;
+    target::whole(&client, connector).await?;
+    keep::keep(&client).await.map_err(refused)?;
+    let found = resume(&client, options).await.map_err(refused)?;
+    // A move that has begun since has not seen this node's mark, or sees the next ones and gives way.
+    target::whole(&client, connector).await?;
+    Ok((client, found))
+}
+
+/// Connects, and makes sure that the database is fit and has the latest tables.
+pub(super) async fn reach(connector: &Connector) -> std::result::Result<Client, OpenError> {
     let unreachable =
         |fault: Fault| OpenError::Unreachable { database: connector.name(), what: fault.to_string() };
-    let refused = |fault: Fault| OpenError::Refused(fault.to_string());
     let mut client = connector.connect().await.map_err(unreachable)?;
     check(&client).await?;
     migrate::migrate(&mut client, connector.user()).await?;
-    keep::keep(&client).await.map_err(refused)?;
-    let found = resume(&client, options).await.map_err(refused)?;
-    Ok((client, found))
+    Ok(client)
 }
 
 async fn check(client: &Client) -> std::result::Result<(), OpenError> {

@@ -26,6 +26,18 @@ pub enum OpenError {
         /// Which.
         directory: PathBuf,
     },
+    /// It was moved to a database.
+    #[error(
+        "the store in {} was moved to the database {to}: serve that, by --store; \
+         to serve this one all the same, as it was then, remove the file longrun.moved in it",
+        .directory.display()
+    )]
+    Moved {
+        /// Which directory.
+        directory: PathBuf,
+        /// Which database, without a password.
+        to: String,
+    },
     /// A later version has changed its tables.
     #[error(
         "the store {} was written by a newer longrun (schema {found}, this one knows {known}); \
@@ -66,7 +78,7 @@ pub enum OpenError {
 
 /// What can go wrong between here and the file.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     #[error(transparent)]
     Sqlite(rusqlite::Error),
     #[error(transparent)]

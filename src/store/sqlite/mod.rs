@@ -4,7 +4,7 @@
 //! by id, key, claim), `due` (what time acts on), `queues` (paused or limited), `claim` (the heads of lanes), then `save`,
 //! which writes each changed row once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half;
 //! `list` decides how it finds what a list asks for, `scan` looks; `figures` are for the metrics.
-//! `row`, `columns`, `text` and `codes` stand between the file and operations, `damage` knows the rows that are none, `wal` keeps the log short, `space` watches the disk.
+//! `row`, `columns`, `text` and `codes` stand between the file and operations, `damage` knows the rows that are none, `wal` keeps the log short, `space` watches the disk. `source` is a store that is only read, by who carries it over to another.
 //!
 //! Kept in memory are things bounded by limits or by running work: the lanes, the leases, what is
 //! set for queues, a few numbers. They change only
@@ -31,6 +31,7 @@ mod reader;
 mod registry;
 mod save;
 mod scan;
+mod source;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -43,16 +44,18 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub(super) use error::Fault;
 pub use error::OpenError;
 pub use open::{Options, is_there, open};
 pub use reader::SqliteReader;
+pub(super) use source::{Source, Standing};
 
 use crate::operation::{Seq, Timestamp};
 use crate::store::clock::Clock;
 use crate::store::stored::Damage;
 use crate::store::turn::{Changes, Touches, WorkingSet};
 use crate::store::{Store, StoreError};
-use error::{Fault, Health, Result};
+use error::{Health, Result};
 use registry::Meta;
 
 /// A commit writes the clock's mark when it is older than this.

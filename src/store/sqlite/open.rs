@@ -20,7 +20,7 @@ use super::reader::SqliteReader;
 use super::registry::Meta;
 use super::space::Space;
 use super::wal::{self, Log};
-use super::{Resident, SqliteStore, due};
+use super::{Resident, SqliteStore, due, source};
 use crate::operation::Timestamp;
 use crate::store::clock::{Clock, TimeSource};
 use crate::store::stored::Damage;
@@ -34,7 +34,7 @@ const LOCK: &str = "longrun.lock";
 const BUSY: Duration = Duration::from_millis(250);
 /// KiB of pages that the writer keeps. What a turn needs once is in the system's cache; many pages here only cost, since
 /// a commit that has split one looks through them all.
-const WRITER_CACHE_KIB: i64 = 8 << 10;
+pub(super) const WRITER_CACHE_KIB: i64 = 8 << 10;
 /// KiB of pages that each of the other connections keeps.
 const OTHER_CACHE_KIB: i64 = 2 << 10;
 /// Statements that a connection keeps prepared: more than there are.
@@ -70,6 +70,7 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
     let Options { directory, min_free_bytes, time } = options;
     make(&directory)?;
     let lock = hold(&directory)?;
+    stays(&directory)?;
     let mut space = Space::open(&directory, min_free_bytes);
     let file = directory.join(FILE);
     if !file.exists() {
@@ -134,17 +135,17 @@ fn sync_if_named(directory: &Path) -> std::io::Result<()> {
 }
 
 /// Makes the names in it durable.
-fn sync(directory: &Path) -> std::io::Result<()> {
+pub(super) fn sync(directory: &Path) -> std::io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
 /// Opens a file, or makes it for this user only: the directory may have been there before, and open to others. SQLite
 /// gives its log the mode of the database.
-fn private(file: &Path) -> std::io::Result<File> {
+pub(super) fn private(file: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)
 }
 
-fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
+pub(super) fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
     let io = |error: std::io::Error| OpenError::Io {
         directory: directory.to_owned(),
         what: format!("its lock file: {error}"),
@@ -154,6 +155,16 @@ fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: directory.to_owned() }),
         Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// A store that has gone elsewhere is served there: here it would begin to be another one.
+fn stays(directory: &Path) -> std::result::Result<(), OpenError> {
+    let directory = directory.to_owned();
+    match source::moved(&directory) {
+        Ok(None) => Ok(()),
+        Ok(Some(to)) => Err(OpenError::Moved { directory, to }),
+        Err(error) => Err(OpenError::Io { directory, what: error.to_string() }),
     }
 }
 
@@ -173,7 +184,7 @@ pub(super) fn reading(file: &Path) -> Result<Connection> {
     connection(file, flags, OTHER_CACHE_KIB)
 }
 
-fn connection(file: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> {
+pub(super) fn connection(file: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> {
     let connection = Connection::open_with_flags(file, flags - OpenFlags::SQLITE_OPEN_URI)?;
     // Else a claim is planned anew whenever its bounds are others than the last one's.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -262,7 +273,7 @@ fn highest(connection: &Connection, sql: &str) -> Result<Option<i64>> {
 }
 
 /// 32 random bits, drawn when the file is made.
-fn epoch(connection: &Connection) -> Result<u32> {
+pub(super) fn epoch(connection: &Connection) -> Result<u32> {
     if let Some(epoch) = Meta::Epoch.get(connection)? {
         return Ok(narrow(epoch)?);
     }

@@ -3,7 +3,7 @@
 //! [`Fields`] reads the columns of a row one after the other, a [`Bind`] takes the values of one. [`row`] makes an
 //! operation of its row and a row of an operation, [`event`] and [`lease`] do the same, [`record`] for what a deleted
 //! operation leaves behind; [`codes`] are the numbers that stand for words, [`text`] the columns with more in them than
-//! themselves. A row that holds what no version writes is [`Damaged`], and left aside ([`damage`]).
+//! themselves, [`table`] the tables for who carries all of them. A row that holds what no version writes is [`Damaged`], and left aside ([`damage`]).
 
 pub(super) mod codes;
 pub(super) mod damage;
@@ -13,6 +13,7 @@ pub(super) mod lease;
 pub(super) mod record;
 pub(super) mod registry;
 pub(super) mod row;
+pub(super) mod table;
 pub(super) mod text;
 
 pub(super) use damage::Damage;
