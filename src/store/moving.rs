@@ -29,6 +29,9 @@ pub enum MoveError {
     /// The database cannot be used.
     #[error(transparent)]
     To(#[from] postgres::OpenError),
+    /// A server holds it.
+    #[error("a server holds the data directory {}: stop it first", .0.display())]
+    Running(PathBuf),
     /// The store has gone elsewhere.
     #[error(
         "the store in {} was moved to the database {to}; to move it once more, as it was then, remove the file \
@@ -131,7 +134,10 @@ pub fn carry(directory: &Path, url: &str, tell: &mut dyn FnMut(Told)) -> Result<
     if !sqlite::is_there(directory) {
         return Err(MoveError::NoStore(directory.to_owned()));
     }
-    let source = Source::open(directory)?;
+    let source = Source::open(directory).map_err(|error| match error {
+        sqlite::OpenError::Locked { directory } => MoveError::Running(directory),
+        other => other.into(),
+    })?;
     let standing = source.standing().map_err(|fault| unread("meta", &fault))?;
     let target = Target::open(url)?;
     let moved = source.moved().map_err(|fault| unread("meta", &fault))?;

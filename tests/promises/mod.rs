@@ -8,6 +8,7 @@ mod followed;
 mod full_disk;
 mod inside;
 mod limited;
+mod moved;
 mod once;
 mod outage;
 mod overload;
