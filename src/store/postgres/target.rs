@@ -168,7 +168,9 @@ impl Target {
         let mut values = Values::default();
         for row in rows {
             let values = values.row();
-            row.iter().for_each(|cell| cell.bind(values));
+            for cell in row {
+                cell.bind(values);
+            }
         }
         self.driver.block_on(async {
             let mut pipeline = Pipeline::new(&self.client);
@@ -209,7 +211,7 @@ impl Target {
 
     /// From now on it may be served, and goes on where the other has stopped.
     pub(in crate::store) fn finish(&self, source: &Standing) -> Result<()> {
-        let analyze: String = TABLES.iter().map(|table| format!("ANALYZE longrun.{};", table.name)).collect();
+        let analyze = format!("ANALYZE {}", all_tables());
         let Standing { epoch, mark, next_seq, pruned_upto, .. } = *source;
         let keys = Value::texts(["epoch", "clock_mark", "pruned_upto"]);
         self.driver.block_on(async {
@@ -230,6 +232,10 @@ impl Target {
     fn ask(&self, sql: &str, values: Vec<Value<'_>>) -> Result<Vec<tokio_postgres::Row>> {
         self.driver.block_on(ask(&self.client, sql, values))
     }
+}
+
+fn all_tables() -> String {
+    TABLES.map(|table| format!("longrun.{}", table.name)).join(", ")
 }
 
 fn key<'c>(table: &'c Table, columns: &'c [Column]) -> impl Iterator<Item = &'c Column> {
@@ -266,8 +272,7 @@ async fn begin(client: &Client, source: &Standing, brought: bool) -> Result<Foun
         },
     };
     if found == Found::Stale {
-        let tables = TABLES.map(|table| format!("longrun.{}", table.name)).join(", ");
-        client.batch_execute(&format!("TRUNCATE {tables}")).await?;
+        client.batch_execute(&format!("TRUNCATE {}", all_tables())).await?;
     }
     if matches!(found, Found::Empty | Found::Stale) {
         ask(client, MARK, vec![Value::Int(own), Value::Int(source.mark)]).await?;

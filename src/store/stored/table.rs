@@ -116,10 +116,8 @@ impl Sum {
         let mut row = Sha256::new();
         for column in columns {
             match column.kind {
-                Kind::Int => {
-                    part(&mut row, fields.maybe_int()?.map(i64::to_be_bytes).as_ref().map(|bytes| &bytes[..]))
-                }
-                Kind::Text => part(&mut row, fields.maybe_text()?.map(str::as_bytes)),
+                Kind::Int => part(&mut row, fields.maybe_int()?.map(i64::to_be_bytes)),
+                Kind::Text => part(&mut row, fields.maybe_text()?),
                 Kind::Blob => part(&mut row, fields.maybe_blob()?),
             }
         }
@@ -132,8 +130,8 @@ impl Sum {
 }
 
 /// Its length first, so that no two rows read the same; a null has none.
-fn part(row: &mut Sha256, bytes: Option<&[u8]>) {
-    match bytes {
+fn part(row: &mut Sha256, bytes: Option<impl AsRef<[u8]>>) {
+    match bytes.as_ref().map(AsRef::as_ref) {
         None => row.update([0]),
         Some(bytes) => {
             row.update([1]);
