@@ -116,9 +116,9 @@ impl Sum {
         let mut row = Sha256::new();
         for column in columns {
             match column.kind {
-                Kind::Int => part(&mut row, fields.maybe_int()?.map(i64::to_be_bytes)),
-                Kind::Text => part(&mut row, fields.maybe_text()?),
-                Kind::Blob => part(&mut row, fields.maybe_blob()?),
+                Kind::Int => part(&mut row, fields.maybe_int()?.map(i64::to_be_bytes).as_ref()),
+                Kind::Text => part(&mut row, fields.maybe_text()?.as_ref()),
+                Kind::Blob => part(&mut row, fields.maybe_blob()?.as_ref()),
             }
         }
         let row: [u8; 32] = row.finalize().into();
@@ -130,8 +130,8 @@ impl Sum {
 }
 
 /// Its length first, so that no two rows read the same; a null has none.
-fn part(row: &mut Sha256, bytes: Option<impl AsRef<[u8]>>) {
-    match bytes.as_ref().map(AsRef::as_ref) {
+fn part(row: &mut Sha256, bytes: Option<&impl AsRef<[u8]>>) {
+    match bytes.map(AsRef::as_ref) {
         None => row.update([0]),
         Some(bytes) => {
             row.update([1]);
