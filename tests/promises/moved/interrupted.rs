@@ -115,9 +115,10 @@ async fn a_store_that_was_served_meanwhile_is_moved_as_it_is_now() {
     let (data, database) = (stopped(FEW).await, Database::create());
     kill_at(&data.path, &database, "operation", 2000).await;
     let server = data.serve();
-    let first =
-        server.client().get(&format!("{OPERATIONS}?$orderby=createdDateTime%20asc&$top=1")).await.value();
-    let first = format!("{OPERATIONS}/{}", first["value"][0]["id"].as_str().unwrap());
+    let oldest = server.client().get(&format!("{OPERATIONS}?$orderby=createdDateTime%20asc")).await.value();
+    let mut oldest = oldest["value"].as_array().unwrap().iter();
+    let external = oldest.find(|operation| operation["isExternal"] == true).unwrap()["id"].clone();
+    let first = format!("{OPERATIONS}/{}", external.as_str().unwrap());
     let patched =
         server.client().json(http::Method::PATCH, &first, &[], &json!({"percentComplete": 99})).await;
     assert_eq!(patched.status, StatusCode::OK, "{}", patched.text());
