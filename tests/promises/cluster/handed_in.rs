@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use longrun_postgres::{Database, execute};
+use longrun_postgres::{Database, Postgres, ask as ask_at, execute};
 use serde_json::{Value, json};
 use tokio_postgres::error::SqlState;
 
@@ -239,6 +239,47 @@ async fn who_may_submit_may_do_nothing_else() {
     }
     comes(&a, &id.unwrap()).await;
     database.run(&format!("DROP OWNED BY {shop}, {stranger}; DROP ROLE {shop}; DROP ROLE {stranger}"));
+}
+
+/// The statements of the page, in their order.
+fn documented() -> Vec<&'static str> {
+    let page = include_str!("../../../docs/transactional-submit.md");
+    page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[tokio::test]
+async fn it_is_set_up_as_the_page_says() {
+    // A server of its own, for the names that the page has.
+    let postgres = Postgres::start(&[]);
+    execute(
+        &postgres.url("postgres"),
+        "CREATE ROLE shop LOGIN PASSWORD 'PASSWORD'; CREATE ROLE kiosk LOGIN PASSWORD 'PASSWORD'",
+    )
+    .unwrap();
+    execute(&postgres.url("postgres"), "CREATE DATABASE shop OWNER shop").unwrap();
+    let of = |role: &str| {
+        format!(
+            "postgres://{role}:PASSWORD@{}",
+            postgres.url("shop").rsplit_once('@').expect("it has a host").1
+        )
+    };
+    let [submit, role, rights, one_tenant] = documented()[..] else {
+        panic!("the page has other statements")
+    };
+    execute(&postgres.url("shop"), role).unwrap();
+    let node = Server::node(&of("longrun"), &["--workers", "0"]);
+    execute(&of("longrun"), rights).unwrap();
+    execute(&of("longrun"), one_tenant).unwrap();
+    execute(&of("shop"), "CREATE TABLE invoice (number int, total numeric, operation uuid)").unwrap();
+    execute(&of("shop"), submit).unwrap();
+    let id = ask_at(&of("shop"), "SELECT operation FROM invoice").unwrap().unwrap();
+    assert_eq!(comes(&node.client(), &id).await["input"], json!({"invoice": 17}));
+
+    assert!(execute(&of("kiosk"), "SELECT longrun.submit('{}')").is_err());
+    let id = ask_at(&of("kiosk"), "SELECT longrun.submit_for_shop('{}')").unwrap().unwrap();
+    let tenant = format!("SELECT tenant FROM longrun.operation WHERE id = uuid_send('{id}')");
+    let tenant = until("it to be taken in", async || ask_at(&of("longrun"), &tenant).unwrap()).await;
+    assert_eq!(tenant, "shop");
 }
 
 /// How long an operation takes from its commit until it is there.
