@@ -1,9 +1,10 @@
 //! The command line. One file a subcommand; [`output`] writes what they say, [`exit`] says how they end.
 //!
-//! `serve` starts the server, `token` administers it on its own machine, `move` carries its store over to a database,
-//! `work` is a worker. All others are clients of
+//! `serve` starts the server, `token` administers it on its own machine, `backup` and `restore` copy its store and bring it
+//! back, `move` carries it over to a database, `work` is a worker. All others are clients of
 //! the wire like any other, by the SDK's client.
 
+mod backup;
 mod bar;
 mod bench;
 mod cancel;
@@ -75,6 +76,8 @@ enum Subcommand {
     Work(work::Work),
     Workers(workers::Workers),
     Token(token::Token),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Move(moving::Move),
     Health(health::Health),
     Version(version::Version),
@@ -113,6 +116,8 @@ impl Subcommand {
             Self::Serve(serve) => serve.run(),
             Self::Dev(dev) => dev.run(),
             Self::Bench(bench) => bench.run(json),
+            Self::Backup(backup) => backup.run(output),
+            Self::Restore(restore) => restore.run(output),
             Self::Move(moving) => moving.run(output),
             Self::Version(version) => version.run(output),
             Self::Completions(completions) => completions.run(output),

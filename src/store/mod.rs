@@ -5,8 +5,9 @@
 //! and the events, and makes all of it durable. [`Reader`] is the second, smaller door, for everything that only looks.
 //! [`query`] is what a list asks for, [`queue`] what is set for queues, [`figures`] what an operator watches. [`memory`] is the model as a store, the oracle of the
 //! tests; [`sqlite`] is the embedded one, [`postgres`] the one that several nodes share. What both write into their rows,
-//! and how, is in `stored`; [`moving`] carries all of it from the one to the other.
+//! and how, is in `stored`; [`moving`] carries all of it from the one to the other, [`backup`] copies it and brings it back.
 
+pub mod backup;
 pub mod clock;
 pub mod credential;
 pub mod cursor;

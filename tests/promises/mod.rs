@@ -1,5 +1,6 @@
 //! What the server promises, a file a promise. What must run alone is in a module `alone`.
 
+mod backed_up;
 mod clock;
 mod cluster;
 mod damaged;

@@ -44,6 +44,11 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// Its token.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// Sends a request as it is; an error when there was no whole answer.
     pub async fn try_send(
         &self,

@@ -270,8 +270,8 @@ impl Kept {
         for attempt in &changes.attempts {
             if let Some(record) = self.operations.get_mut(&attempt.seq) {
                 record.attempts.push(attempt.clone());
-                let oldest = attempt.token.0 - limits::ATTEMPTS_KEPT_MAX;
-                record.attempts.retain(|attempt| attempt.token.0 > oldest);
+                let kept = usize::try_from(limits::ATTEMPTS_KEPT_MAX).unwrap_or(usize::MAX);
+                record.attempts.drain(..record.attempts.len().saturating_sub(kept));
             }
         }
         for forgotten in &changes.workers_forgotten {

@@ -33,6 +33,7 @@ mod points;
 mod prune;
 mod queues;
 mod reader;
+pub(super) mod restored;
 mod save;
 mod target;
 #[cfg(test)]

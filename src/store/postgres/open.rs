@@ -164,9 +164,7 @@ async fn check(client: &Client) -> std::result::Result<(), OpenError> {
 /// Reads the clock's mark and the epoch. Where no node has looked for so long that live workers could not be heard, leases
 /// rest, so that those speak first.
 async fn resume(client: &Client, options: &Options) -> Result<Found> {
-    let mut epoch = [0; 4];
-    getrandom::fill(&mut epoch).map_err(|error| Fault::Away(error.to_string()))?;
-    let epoch = i64::from(u32::from_le_bytes(epoch));
+    let epoch = i64::from(fresh_epoch()?);
     let mut pipeline = Pipeline::new(client);
     pipeline.call(ADD_META, vec![Value::texts(["epoch"]), Value::ints([epoch])]);
     let (meta, now) = (pipeline.call(META, Vec::new()), pipeline.call(NOW, Vec::new()));
@@ -200,4 +198,10 @@ async fn resume(client: &Client, options: &Options) -> Result<Found> {
     pipeline.call(super::MARK, vec![Value::Int(now.ticks())]);
     pipeline.run().await?;
     Ok(Found { clock, told, epoch, mark: now })
+}
+
+pub(super) fn fresh_epoch() -> Result<u32> {
+    let mut epoch = [0; 4];
+    getrandom::fill(&mut epoch).map_err(|error| Fault::Away(error.to_string()))?;
+    Ok(u32::from_le_bytes(epoch))
 }

@@ -242,11 +242,10 @@ impl<'a> Writing<'a> {
         let (mut ended, mut forgotten) = (Values::default(), Values::default());
         for attempt in attempts.iter().filter(|attempt| !gone.contains(&attempt.seq)) {
             registry::bind_attempt(ended.row(), attempt);
-            let upto = attempt.token.0 - limits::ATTEMPTS_KEPT_MAX;
-            if upto > 0 {
+            if attempt.token.0 > limits::ATTEMPTS_KEPT_MAX {
                 let values = forgotten.row();
                 values.put(attempt.seq.0);
-                values.put(upto);
+                values.put(limits::ATTEMPTS_KEPT_MAX - 1);
             }
         }
         call(pipeline, &writes::ATTEMPT, ended);

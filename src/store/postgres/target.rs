@@ -292,7 +292,7 @@ async fn filled(client: &Client) -> Result<Option<&'static str>> {
 }
 
 /// Whether a node is at work. One that has not read the mark of the move has left its own before, and leaves another soon.
-async fn is_served(client: &Client) -> Result<bool> {
+pub(super) async fn is_served(client: &Client) -> Result<bool> {
     let seen = async || -> Result<Option<(i64, i64)>> {
         let rows = ask(client, SEEN, Vec::new()).await?;
         let read = |row| -> Result<_> {

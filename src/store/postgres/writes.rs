@@ -86,8 +86,9 @@ pub(super) static DELETE_DEPOSITS: LazyLock<String> =
 pub(super) const DELETE_PAYLOADS: &str = "DELETE FROM longrun.payload WHERE slot IN (SELECT unnest($1::bigint[]) * 2 UNION ALL SELECT unnest($1::bigint[]) * 2 + 1)";
 pub(super) const DELETE_CHECKPOINTS: &str = "DELETE FROM longrun.checkpoint WHERE seq = ANY ($1)";
 pub(super) const DELETE_ATTEMPTS: &str = "DELETE FROM longrun.attempt WHERE seq = ANY ($1)";
-pub(super) const FORGET_ATTEMPTS: &str = "DELETE FROM longrun.attempt a USING unnest($1::bigint[], $2::bigint[]) AS v (seq, upto) \
-     WHERE a.seq = v.seq AND a.token <= v.upto";
+pub(super) const FORGET_ATTEMPTS: &str = "DELETE FROM longrun.attempt a USING unnest($1::bigint[], $2::bigint[]) AS v (seq, last) \
+     WHERE a.seq = v.seq AND a.token < (SELECT k.token FROM longrun.attempt k WHERE k.seq = v.seq \
+         ORDER BY k.token DESC LIMIT 1 OFFSET v.last)";
 
 pub(super) static PAYLOAD: LazyLock<String> = LazyLock::new(|| insert("payload", &["slot", "json"]));
 pub(super) static CHECKPOINT: LazyLock<String> =

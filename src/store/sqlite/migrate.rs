@@ -17,7 +17,7 @@ pub(super) const SCHEMA: &[&str] = &[
 ];
 
 /// Marks a file as one of ours ("Lngr"), in the place that SQLite keeps for that.
-const APPLICATION: i64 = 0x4C6E_6772;
+pub(super) const APPLICATION: i64 = 0x4C6E_6772;
 
 /// Brings the file to the latest of `schema`.
 pub(super) fn migrate(connection: &mut Connection, file: &Path, schema: &[&str]) -> Result<(), OpenError> {

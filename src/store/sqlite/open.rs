@@ -36,7 +36,7 @@ const BUSY: Duration = Duration::from_millis(250);
 /// a commit that has split one looks through them all.
 pub(super) const WRITER_CACHE_KIB: i64 = 8 << 10;
 /// KiB of pages that each of the other connections keeps.
-const OTHER_CACHE_KIB: i64 = 2 << 10;
+pub(super) const OTHER_CACHE_KIB: i64 = 2 << 10;
 /// Statements that a connection keeps prepared: more than there are.
 const STATEMENTS: usize = 128;
 
@@ -118,7 +118,7 @@ fn recover(
 }
 
 /// Users' data is in it: for this user only.
-fn make(directory: &Path) -> std::result::Result<(), OpenError> {
+pub(super) fn make(directory: &Path) -> std::result::Result<(), OpenError> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -159,7 +159,7 @@ pub(super) fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
 }
 
 /// A store that has gone elsewhere is served there: here it would begin to be another one.
-fn stays(directory: &Path) -> std::result::Result<(), OpenError> {
+pub(super) fn stays(directory: &Path) -> std::result::Result<(), OpenError> {
     let directory = directory.to_owned();
     match source::moved(&directory) {
         Ok(None) => Ok(()),
@@ -168,7 +168,7 @@ fn stays(directory: &Path) -> std::result::Result<(), OpenError> {
     }
 }
 
-pub(super) fn refusal(fault: &Fault, directory: &Path, file: &Path) -> OpenError {
+pub(in crate::store) fn refusal(fault: &Fault, directory: &Path, file: &Path) -> OpenError {
     if fault.is_full() {
         OpenError::Full { directory: directory.to_owned() }
     } else if fault.is_damage() {
@@ -209,13 +209,23 @@ pub(super) fn settle(writer: &Connection, file: &Path) -> Result<()> {
         let what = format!("SQLite keeps its journal as {mode} there, not as a write-ahead log");
         return Err(Fault::File(std::io::Error::other(what)));
     }
-    writer.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)?;
+    match writer.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE).map_err(Fault::from) {
+        // Somebody takes a copy, of a server that has ended since, and still reads the log: so that is synced itself.
+        Err(fault) if fault.is_busy() => File::open(log_of(file))?.sync_all()?,
+        done => drop(done?),
+    }
     let number = |pragma| writer.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let said = number("page_count")? * number("page_size")?;
     if fs::metadata(file)?.len() < said.unsigned_abs() {
         return Err(Damaged("it is shorter than its own header says").into());
     }
     Ok(())
+}
+
+fn log_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
 }
 
 /// Keeps the journal as a write-ahead log; the mode that holds then. SQLite tells the mode before it writes the change: only
@@ -277,9 +287,13 @@ pub(super) fn epoch(connection: &Connection) -> Result<u32> {
     if let Some(epoch) = Meta::Epoch.get(connection)? {
         return Ok(narrow(epoch)?);
     }
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).map_err(|error| Fault::File(std::io::Error::other(error.to_string())))?;
-    let epoch = u32::from_le_bytes(bytes);
+    let epoch = fresh_epoch()?;
     Meta::Epoch.set(connection, i64::from(epoch))?;
     Ok(epoch)
+}
+
+pub(super) fn fresh_epoch() -> Result<u32> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| Fault::File(std::io::Error::other(error.to_string())))?;
+    Ok(u32::from_le_bytes(bytes))
 }

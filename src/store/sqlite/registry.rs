@@ -62,7 +62,9 @@ static ADD_ATTEMPT: LazyLock<String> = LazyLock::new(|| {
 static ATTEMPTS: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {} FROM attempt WHERE seq = ?1 ORDER BY token", registry::ATTEMPT[1..].join(", "))
 });
-const FORGET_ATTEMPTS: &str = "DELETE FROM attempt WHERE seq = ?1 AND token <= ?2";
+/// All but the latest: their tokens need not follow one another.
+const FORGET_ATTEMPTS: &str = "DELETE FROM attempt WHERE seq = ?1 AND token < \
+     (SELECT token FROM attempt WHERE seq = ?1 ORDER BY token DESC LIMIT 1 OFFSET ?2)";
 static PUT_WORKER: LazyLock<String> = LazyLock::new(|| replacing("worker", &registry::WORKER));
 const FORGET_WORKER: &str = "DELETE FROM worker WHERE tenant = ?1 AND id = ?2";
 static WORKERS: LazyLock<String> = LazyLock::new(|| all_of("worker", &registry::WORKER, "tenant, id"));
@@ -74,9 +76,9 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
     let gone = deleted(changes);
     for attempt in changes.attempts.iter().filter(|attempt| !gone.contains(&attempt.seq)) {
         put(connection, &ADD_ATTEMPT, |row| registry::bind_attempt(row, attempt))?;
-        let forgotten = attempt.token.0 - limits::ATTEMPTS_KEPT_MAX;
-        if forgotten > 0 {
-            connection.prepare_cached(FORGET_ATTEMPTS)?.execute((attempt.seq.0, forgotten))?;
+        if attempt.token.0 > limits::ATTEMPTS_KEPT_MAX {
+            let last = limits::ATTEMPTS_KEPT_MAX - 1;
+            connection.prepare_cached(FORGET_ATTEMPTS)?.execute((attempt.seq.0, last))?;
         }
     }
     for (tenant, worker) in &changes.workers_forgotten {

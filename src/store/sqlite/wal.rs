@@ -19,6 +19,8 @@ const COPY_EVERY: u32 = (4 << 20) / PAGE_BYTES;
 /// Length beyond which the writer sees to it that the log begins anew.
 pub(super) const LONGEST_BYTES: u32 = 64 << 20;
 const LONGEST: u32 = LONGEST_BYTES / PAGE_BYTES;
+/// Growth after which it tries again.
+const LATER: u32 = COPY_EVERY / 4;
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Signal {
@@ -69,6 +71,8 @@ pub(super) struct Log {
     asked: u32,
     /// Frames at which the writer tries (again) to begin anew.
     longest: u32,
+    /// How much later that will be when it is in vain.
+    later: u32,
 }
 
 impl Log {
@@ -88,7 +92,7 @@ impl Log {
                 }
             }
         })?;
-        Ok(Self { shared, thread: Some(thread), asked: 0, longest: LONGEST })
+        Ok(Self { shared, thread: Some(thread), asked: 0, longest: LONGEST, later: LATER })
     }
 
     /// After a commit: time to copy?
@@ -97,7 +101,7 @@ impl Log {
         if frames < self.asked {
             // The log began anew.
             self.asked = 0;
-            self.longest = LONGEST;
+            (self.longest, self.later) = (LONGEST, LATER);
         }
         if frames - self.asked >= COPY_EVERY {
             self.asked = frames;
@@ -114,11 +118,13 @@ impl Log {
         match run(writer, CheckpointMode::RESTART) {
             Ok(()) => {
                 self.shared.frames.store(0, Ordering::Relaxed);
-                (self.asked, self.longest) = (0, LONGEST);
+                (self.asked, self.longest, self.later) = (0, LONGEST, LATER);
             }
             Err(fault) => {
-                // The thread is at it, or a reader still needs the log: a little later, then.
-                self.longest += COPY_EVERY / 4;
+                // The thread is at it, or a reader still needs the log: a little later, then. Who takes a copy needs it for
+                // long, and each time in vain has waited for him, so it is ever later.
+                self.longest = self.shared.frames.load(Ordering::Relaxed).saturating_add(self.later);
+                self.later = self.later.saturating_mul(2);
                 note(&fault, health);
             }
         }

@@ -177,3 +177,22 @@ fn the_clock_goes_on_from_its_mark() {
     house.submit(&[submission("q", "t", 0)]);
     assert_eq!(house.count(mark), now.ticks(), "and so does a commit now and then");
 }
+
+#[test]
+fn a_server_starts_beside_somebody_who_still_reads_the_log() {
+    let mut house = House::new();
+    house.submit(&[submission("default", "t", 0)]);
+    let file = house.directory.path().join("longrun.db");
+    let reader = rusqlite::Connection::open(&file).unwrap();
+    let count = |reader: &rusqlite::Connection| -> i64 {
+        reader.query_row("SELECT count(*) FROM operation", [], |row| row.get(0)).unwrap()
+    };
+    reader.execute_batch("BEGIN").unwrap();
+    assert_eq!(count(&reader), 1);
+    house.submit(&[submission("default", "t", 0)]);
+    house.store = None;
+    reopen(&house).unwrap();
+    assert_eq!(count(&reader), 1, "it reads what it read");
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(count(&reader), 2);
+}
