@@ -1,7 +1,7 @@
 //! The command line. One file a subcommand; [`output`] writes what they say, [`exit`] says how they end.
 //!
 //! `serve` starts the server, `token` administers it on its own machine, `backup` and `restore` copy its store and bring it
-//! back, `move` carries it over to a database, `work` is a worker. All others are clients of
+//! back, `doctor` looks for what is wrong with it, `move` carries it over to a database, `work` is a worker. All others are clients of
 //! the wire like any other, by the SDK's client.
 
 mod backup;
@@ -13,6 +13,7 @@ mod connection;
 mod delete;
 mod demo;
 mod dev;
+mod doctor;
 mod exit;
 #[cfg(test)]
 mod fake;
@@ -76,6 +77,7 @@ enum Subcommand {
     Work(work::Work),
     Workers(workers::Workers),
     Token(token::Token),
+    Doctor(Box<doctor::Doctor>),
     Backup(backup::Backup),
     Restore(backup::Restore),
     Move(moving::Move),
@@ -116,6 +118,7 @@ impl Subcommand {
             Self::Serve(serve) => serve.run(),
             Self::Dev(dev) => dev.run(),
             Self::Bench(bench) => bench.run(json),
+            Self::Doctor(doctor) => doctor.run(output),
             Self::Backup(backup) => backup.run(output),
             Self::Restore(restore) => restore.run(output),
             Self::Move(moving) => moving.run(output),

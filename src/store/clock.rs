@@ -93,6 +93,28 @@ struct Reading {
     apart_since: Option<Duration>,
 }
 
+/// How the machine's clock fits the latest time that a store has shown, when a server starts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is believed.
+    Fits,
+    /// It is behind that, by so much, and not believed.
+    Behind(Duration),
+    /// It is so far ahead that it is not believed for an hour.
+    Ahead(Duration),
+}
+
+/// How a machine's clock fits the latest time of a store.
+pub fn fit(wall: Timestamp, mark: Timestamp) -> Fit {
+    if wall < mark {
+        Fit::Behind(mark.since(wall))
+    } else if wall.since(mark) > ABSENCE_MAX {
+        Fit::Ahead(wall.since(mark))
+    } else {
+        Fit::Fits
+    }
+}
+
 /// The clock. Shared by the halves of a store.
 pub struct Clock {
     source: Arc<dyn TimeSource>,
@@ -110,7 +132,7 @@ impl Clock {
     pub fn new(source: Arc<dyn TimeSource>, mark: Option<Timestamp>) -> Self {
         let (wall, at) = (source.wall(), source.monotonic());
         let (last, apart_since) = match mark {
-            Some(mark) if wall < mark || wall.since(mark) > ABSENCE_MAX => (mark, Some(at)),
+            Some(mark) if fit(wall, mark) != Fit::Fits => (mark, Some(at)),
             _ => (wall, None),
         };
         if apart_since.is_some() {

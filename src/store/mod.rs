@@ -5,12 +5,13 @@
 //! and the events, and makes all of it durable. [`Reader`] is the second, smaller door, for everything that only looks.
 //! [`query`] is what a list asks for, [`queue`] what is set for queues, [`figures`] what an operator watches. [`memory`] is the model as a store, the oracle of the
 //! tests; [`sqlite`] is the embedded one, [`postgres`] the one that several nodes share. What both write into their rows,
-//! and how, is in `stored`; [`moving`] carries all of it from the one to the other, [`backup`] copies it and brings it back.
+//! and how, is in `stored`; [`moving`] carries all of it from the one to the other, [`backup`] copies it and brings it back, [`examine`] looks for what is wrong.
 
 pub mod backup;
 pub mod clock;
 pub mod credential;
 pub mod cursor;
+pub mod examine;
 pub mod figures;
 pub mod memory;
 pub mod moving;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod change;
 mod cli;
+mod doctor;
 mod documents;
 mod examples;
 mod list;

@@ -54,7 +54,7 @@ async fn step(client: &mut Client) -> Result<i64> {
 }
 
 /// The schema that the database has, if it has any.
-async fn version(client: &Client) -> Result<Option<i64>> {
+pub(super) async fn version(client: &Client) -> Result<Option<i64>> {
     let there = "SELECT to_regclass('longrun.schema_version') IS NOT NULL";
     let rows = client.query_typed(there, &[]).await?;
     if !rows.first().is_some_and(|row| row.get(0)) {

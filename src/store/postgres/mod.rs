@@ -16,6 +16,7 @@ mod connect;
 mod counts;
 mod driver;
 mod error;
+pub(super) mod examine;
 mod fate;
 mod figures;
 mod hints;

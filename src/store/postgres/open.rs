@@ -33,7 +33,7 @@ const ADD_META: &str = "INSERT INTO longrun.meta (key, value) SELECT * FROM unne
      ON CONFLICT (key) DO NOTHING";
 /// The last commit with an event leaves a mark of the clock, too.
 const LAST_EVENT: &str = "SELECT at FROM longrun.event ORDER BY cursor DESC LIMIT 1";
-const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 10000000)::bigint";
+pub(super) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 10000000)::bigint";
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -128,17 +128,22 @@ pub(super) async fn reach(connector: &Connector) -> std::result::Result<Client, 
     let unreachable =
         |fault: Fault| OpenError::Unreachable { database: connector.name(), what: fault.to_string() };
     let mut client = connector.connect().await.map_err(unreachable)?;
-    check(&client).await?;
+    if check(&client).await? {
+        tracing::warn!(
+            "the database runs with synchronous_commit=off: what longrun acknowledges can be lost in a crash of it"
+        );
+    }
     migrate::migrate(&mut client, connector.user()).await?;
     Ok(client)
 }
 
-async fn check(client: &Client) -> std::result::Result<(), OpenError> {
+/// Makes sure that a database is fit; whether it may lose what it has acknowledged in a crash of its own.
+pub(super) async fn check(client: &Client) -> std::result::Result<bool, OpenError> {
     let refused = |fault: Fault| OpenError::Refused(fault.to_string());
     let mut pipeline = Pipeline::new(client);
     let checks = pipeline.call(CHECKS, Vec::new());
     let answers = pipeline.run().await.map_err(refused)?;
-    let Some(row) = answers.of(checks).first() else { return Ok(()) };
+    let Some(row) = answers.of(checks).first() else { return Ok(false) };
     let mut fields = fields(row);
     let mut said = || -> Result<_> {
         Ok((fields.int()?, fields.text()?, fields.text()?, fields.text()?, fields.text()?))
@@ -153,12 +158,7 @@ async fn check(client: &Client) -> std::result::Result<(), OpenError> {
     if encoding != "UTF8" {
         return Err(OpenError::Refused(format!("its encoding is {encoding}, not UTF8")));
     }
-    if synchronous == "off" {
-        tracing::warn!(
-            "the database runs with synchronous_commit=off: what longrun acknowledges can be lost in a crash of it"
-        );
-    }
-    Ok(())
+    Ok(synchronous == "off")
 }
 
 /// Reads the clock's mark and the epoch. Where no node has looked for so long that live workers could not be heard, leases

@@ -76,7 +76,7 @@ fn oldest_ready(connection: &Connection) -> Result<Option<Vec<(QueueName, Timest
     Ok(Some(oldest))
 }
 
-fn embedded(connection: &Connection, file: &Path) -> Result<Embedded> {
+pub(super) fn embedded(connection: &Connection, file: &Path) -> Result<Embedded> {
     let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");

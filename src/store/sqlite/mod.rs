@@ -4,7 +4,7 @@
 //! by id, key, claim), `due` (what time acts on), `queues` (paused or limited), `claim` (the heads of lanes), then `save`,
 //! which writes each changed row once, with its `payload`, `leases`, `counts` and `events`, and one commit with one sync. `reader` is the other half;
 //! `list` decides how it finds what a list asks for, `scan` looks; `figures` are for the metrics.
-//! `row`, `columns`, `text` and `codes` stand between the file and operations, `damage` knows the rows that are none, `wal` keeps the log short, `space` watches the disk. `source` is a store that is only read, by who carries it over to another; `copy` takes a copy of one, and brings it back.
+//! `row`, `columns`, `text` and `codes` stand between the file and operations, `damage` knows the rows that are none, `wal` keeps the log short, `space` watches the disk. `source` is a store that is only read, by who carries it over to another; `copy` takes a copy of one, and brings it back, `examine` looks for what is wrong with it.
 //!
 //! Kept in memory are things bounded by limits or by running work: the lanes, the leases, what is
 //! set for queues, a few numbers. They change only
@@ -17,6 +17,7 @@ mod counts;
 mod due;
 mod error;
 mod events;
+pub(super) mod examine;
 mod figures;
 mod history;
 mod lanes;

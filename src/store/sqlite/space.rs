@@ -27,8 +27,8 @@ impl Space {
     pub(super) fn open(directory: &Path, min_free_bytes: u64) -> Self {
         let mut space =
             Self { directory: directory.to_owned(), min_free_bytes, looked: None, reserved: false };
-        let whole = fs::metadata(space.reserve()).is_ok_and(|file| file.len() == RESERVE_BYTES);
-        space.reserved = whole || free_bytes(directory).is_some_and(|free| space.reserve_again(free));
+        space.reserved =
+            has_reserve(directory) || free_bytes(directory).is_some_and(|free| space.reserve_again(free));
         space
     }
 
@@ -64,7 +64,7 @@ impl Space {
     }
 
     fn reserve(&self) -> PathBuf {
-        self.directory.join(RESERVE)
+        reserve_in(&self.directory)
     }
 
     /// Only where as much again stays free, so that the reserve itself does not fill the disk.
@@ -83,6 +83,15 @@ impl Space {
             }
         }
     }
+}
+
+fn reserve_in(directory: &Path) -> PathBuf {
+    directory.join(RESERVE)
+}
+
+/// Whether the whole reserve is there.
+pub(super) fn has_reserve(directory: &Path) -> bool {
+    fs::metadata(reserve_in(directory)).is_ok_and(|file| file.len() == RESERVE_BYTES)
 }
 
 /// Bytes that are free on the disk of a directory; none: the system does not say.

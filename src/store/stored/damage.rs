@@ -64,6 +64,13 @@ impl Damage {
         read
     }
 
+    /// Every row that was told of, by table and number.
+    pub(in crate::store) fn told(&self) -> Vec<(&'static str, String)> {
+        let mut told: Vec<_> = self.found().told.iter().cloned().collect();
+        told.sort();
+        told
+    }
+
     /// The operations that were put aside since this was asked last.
     pub(in crate::store) fn fresh(&self) -> Vec<Seq> {
         std::mem::take(&mut self.found().fresh)

@@ -132,6 +132,12 @@ impl Client {
         self.once(Method::GET, "/readyz", Vec::new(), None).await.map(drop)
     }
 
+    /// What the server counts and how things stand, as Prometheus' text. Needs the scope `Server.Manage`.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let answer = self.read("/metrics", Vec::new()).await?.success()?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
     /// The same client with connections of its own.
     pub(crate) fn apart(&self) -> Self {
         Self { transport: self.transport.apart(), ..self.clone() }
