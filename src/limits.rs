@@ -232,8 +232,10 @@ pub const SCAN_MAX: Duration = Duration::from_secs(1);
 
 /// Operations that a turn loads for each wish of the claims that wait, where other nodes may have made them ready.
 pub const TURN_PEEKED_MAX: usize = 512;
-/// Commits of its own that a node remembers until it meets their events again.
-pub const OWN_COMMITS_MAX: usize = 10_000;
+/// Events of its own commits that a node keeps until it has published them; of older ones the store tells as well.
+pub const OWN_EVENTS_MAX: usize = 16_384;
+/// Runs of its own commits, with those of others between them, that a node knows again when it reads them.
+pub const OWN_RUNS_MAX: usize = 10_000;
 /// Deposits that are read at once: about as many as one turn takes.
 pub const DEPOSITS_CHUNK: i64 = 256;
 /// ... and bytes of them, but for the last one.

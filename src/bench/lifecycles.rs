@@ -45,15 +45,17 @@ async fn nothing(_: IgnoredAny, _: Context) -> Result<(), HandlerError> {
 pub(super) async fn balanced(plan: &Plan, in_process: bool) -> Result<Report, LoadError> {
     let mut report = Report::default();
     let scratch = Scratch::new(plan.scratch.as_deref())?;
+    let lives = {
+        let server = Server::serve(&scratch.0.join("lives"), if in_process { 8 } else { 0 })?;
+        let worker = if in_process { None } else { Some(Helper::worker(&server.url(), CONCURRENCY)?) };
+        lives(plan, &server, worker.as_ref(), if in_process { BUILT_IN } else { REMOTE }).await?
+    };
+    // After those: over a database that is shared the worker would carry out what these leave waiting.
     let alone = {
         let server = Server::serve(&scratch.0.join("creates"), 0)?;
         creates::against(&server, plan, || Call::post("/v1.0/operations", REMOTE)).await?
     };
     report.rate("durable creates alone", &alone);
-
-    let server = Server::serve(&scratch.0.join("lives"), if in_process { 8 } else { 0 })?;
-    let worker = if in_process { None } else { Some(Helper::worker(&server.url(), CONCURRENCY)?) };
-    let lives = lives(plan, &server, worker.as_ref(), if in_process { BUILT_IN } else { REMOTE }).await?;
     report.add("lifecycles", lives.rate(), "/s", format!("{} in {:.1?}", lives.completed, lives.elapsed));
     report.add("backlog grown", lives.grown_percent(), "%", "above 1 the run is void");
     report.add("lifecycles ÷ creates alone", lives.rate() / alone.rate(), "", "");

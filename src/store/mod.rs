@@ -135,9 +135,11 @@ pub trait Reader: Figured {
 /// What nodes that share a store learn from it: what others did, and what users handed in without a node.
 #[async_trait]
 pub trait SharedReader: Send + Sync {
-    /// The next events of everybody after a cursor, oldest first, at most `limit`: as [`Reader::events`], but it waits until
-    /// there are some, at most about a second.
+    /// The next events of everybody after a cursor, oldest first, at most `limit`: as [`Reader::events`].
     async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> Result<Events, StoreError>;
+
+    /// Changes when another node may have committed events. Hints get lost: it is looked for them at times all the same.
+    fn commit_hints(&self) -> tokio::sync::watch::Receiver<()>;
 
     /// Some of the deposits beyond a number, in the order of their numbers; no more than
     /// [`crate::limits::DEPOSITS_CHUNK`] of them, nor many more bytes than [`crate::limits::DEPOSITS_CHUNK_BYTES`]. They are

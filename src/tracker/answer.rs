@@ -39,7 +39,7 @@ impl Intake {
         let now = turn.now();
         let mut changes = std::mem::take(&mut turn.changes);
         if self.shared.many {
-            self.own.committed(&changes.events);
+            self.shared.own.committed(&mut changes);
         } else {
             self.shared.watch.record(&mut changes);
         }

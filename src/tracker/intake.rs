@@ -11,9 +11,9 @@ use super::entry::{Denied, Entry, Exchanged, ReportOutcome, Submitted};
 use super::figures::Latest;
 use super::inbox::Inbox;
 use super::offer::Pool;
+use super::own::Own;
 use super::pruning::Pruning;
 use super::queues::Controlled;
-use super::tail::Own;
 use super::turn::Turn;
 use super::watch::Watch;
 use super::workers::Workers;
@@ -42,8 +42,10 @@ pub struct Shared {
     pub workers: Workers,
     /// The queues that are paused or limited.
     pub controlled: Controlled,
-    /// Other nodes write the store, too: then nothing is cached, and the store's own events tell what happened.
+    /// Other nodes write the store, too: then nothing is cached, and what happened is told in the order of all commits.
     pub many: bool,
+    /// What the loop committed, until that has been told there.
+    pub(super) own: Own,
     /// The loop has ended.
     pub ended: tokio::sync::watch::Sender<bool>,
     /// The store answered nothing when it was asked last.
@@ -72,8 +74,6 @@ pub struct Intake {
     /// It was away for so long that live workers could not be heard, and no turn has let their leases rest since.
     pub(super) late: bool,
     pub(super) pruning: Pruning,
-    /// What it committed of late, where other nodes commit, too.
-    pub(super) own: Own,
     /// A clock that tests set ahead; none: time passes by itself only.
     pub(super) clock: Option<Arc<SetAhead>>,
 }

@@ -2,7 +2,7 @@
 //! what waits in its three lanes ([`inbox`]), has loaded what that needs ([`touches`]), applies it to the working set
 //! ([`turn`]; of paused and limited queues: [`queues`]), offers what became ready to the
 //! claims that wait ([`offer`], [`claims`]), commits once, and only then answers and publishes ([`answer`]).
-//! Where several nodes share the store, its own events are published instead ([`tail`]).
+//! Where several nodes share the store, events are published in the order of all commits instead ([`tail`]).
 //! What is durable is counted ([`count`]), and how things stand is asked of the store for the metrics ([`figures`]).
 //! Point reads come from a [`cache`] that only the loop fills; who waits for a change follows it ([`watch`]).
 
@@ -16,6 +16,7 @@ mod handover;
 mod inbox;
 mod intake;
 mod offer;
+mod own;
 mod pruning;
 mod queues;
 pub mod recent;
@@ -149,7 +150,6 @@ impl Tracker {
             alive_at: now,
             late: false,
             pruning: pruning::Pruning::new(options.retention, now),
-            own: tail::Own::default(),
             clock: options.clock.clone(),
         };
         let thread = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run());

@@ -61,21 +61,7 @@ pub(super) struct Found {
 impl Recent {
     /// Takes a committed turn's events; for each tenant among them the last cursor.
     pub(super) fn push(&self, changes: &mut Changes) -> BTreeMap<TenantId, i64> {
-        let (Some(first), Some(upto)) = (changes.events.first(), changes.events.last()) else {
-            return BTreeMap::new();
-        };
-        let (after, upto) = (first.event.cursor - 1, upto.event.cursor);
-        // Of what was deleted in the turn only that is kept, here as in the store.
-        let operations = &changes.operations;
-        let gone = |recorded: &Recorded| operations[recorded.touched].after.is_none();
-        let kept = |recorded: &Recorded| recorded.event.kind == EventKind::Deleted || !gone(recorded);
-        let told: Vec<Arc<Told>> = changes
-            .events
-            .drain(..)
-            .filter(kept)
-            .map(|recorded| Arc::new(Told::from(recorded.event)))
-            .collect();
-        self.extend(after, upto, &told)
+        told(changes).map_or_else(BTreeMap::new, |(after, upto, told)| self.extend(after, upto, &told))
     }
 
     /// Takes all events that there are after one cursor, up to another; for each tenant among them the last cursor.
@@ -114,6 +100,18 @@ impl Recent {
             Whose::Operation(..) => (last <= run.upto).then(|| run.of_operation(cursor, last)),
         }
     }
+}
+
+/// Takes the events of a committed turn: all that there are after one cursor, up to another.
+pub(super) fn told(changes: &mut Changes) -> Option<(i64, i64, Vec<Arc<Told>>)> {
+    let (first, last) = (changes.events.first()?, changes.events.last()?);
+    let (after, upto) = (first.event.cursor - 1, last.event.cursor);
+    // Of what was deleted in the turn only that is kept, here as in the store.
+    let operations = &changes.operations;
+    let gone = |recorded: &Recorded| operations[recorded.touched].after.is_none();
+    let kept = |recorded: &Recorded| recorded.event.kind == EventKind::Deleted || !gone(recorded);
+    let events = changes.events.drain(..).filter(kept);
+    Some((after, upto, events.map(|recorded| Arc::new(Told::from(recorded.event))).collect()))
 }
 
 impl Run {

@@ -1,19 +1,21 @@
-//! Where several nodes write the store, what happened is told by the store itself: this follows the end of its events and
-//! publishes them to those who watch at this node, in the one order that all nodes see, whoever wrote them. What other nodes
-//! made ready, or asked to end, it passes on to the loop.
+//! Where several nodes write the store, this publishes what happened to those who watch at this node, in the one order that
+//! all nodes see, whoever wrote it: what this node wrote from memory ([`super::own`]), what others did as the store tells it.
+//! What other nodes made ready, or asked to end, it passes on to the loop.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::entry::{Notice, NoticeKind, Want};
 use super::inbox::Inbox;
 use super::intake::{Intake, Shared};
+use super::own::{Commit, Next};
 use super::recent::Told;
 use crate::limits;
 use crate::operation::{Event, EventKind, Lane, QueueName, Seq, Status, TenantId, WorkerId};
-use crate::store::turn::Recorded;
-use crate::store::{AllTenants, Events, Held, Reader, Whose};
+use crate::store::{AllTenants, Events, Held, Reader, SharedReader, Whose};
 
 /// After the store could not be read.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -48,30 +50,6 @@ impl Free {
     }
 }
 
-/// The cursors of this node's own commits of late, both ends included: the loop has said itself what they bring.
-#[derive(Debug, Default)]
-pub(super) struct Own(VecDeque<(i64, i64)>);
-
-impl Own {
-    /// The loop has committed these events.
-    pub(super) fn committed(&mut self, events: &[Recorded]) {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
-        self.0.push_back((first.event.cursor, last.event.cursor));
-        // Of one that is forgotten the loop hears a second time, which does no harm.
-        if self.0.len() > limits::OWN_COMMITS_MAX {
-            self.0.pop_front();
-        }
-    }
-
-    /// Whether an event is one of those. They come in their order; older ones are forgotten.
-    fn is_own(&mut self, cursor: i64) -> bool {
-        while self.0.front().is_some_and(|(_, last)| *last < cursor) {
-            self.0.pop_front();
-        }
-        self.0.front().is_some_and(|(first, _)| *first <= cursor)
-    }
-}
-
 impl Intake {
     /// Takes what other nodes did, by the cursors of their events, and tells the workers whose calls wait here. Whether there
     /// may be something for claims that wait. What this node did is known by now: it is heard between turns.
@@ -79,7 +57,7 @@ impl Intake {
         let mut free = HashSet::new();
         let mut noticed = false;
         for (cursor, news) in news {
-            if self.own.is_own(cursor) {
+            if self.shared.own.is_own(cursor) {
                 continue;
             }
             match news {
@@ -112,31 +90,47 @@ impl Tail {
         let mut ended = self.shared.ended.subscribe();
         let reader = self.reader.clone();
         let Some(reader) = reader.shared() else { return };
+        let mut hints = reader.commit_hints();
         loop {
-            let pass_on = async {
-                let next = reader.tail(AllTenants, self.cursor, limits::EVENTS_CHUNK).await;
-                match next {
-                    Ok(events) => self.pass_on(events).await,
-                    Err(error) => {
-                        tracing::debug!(%error, "the end of the events cannot be read just now");
-                        tokio::time::sleep(PAUSE).await;
-                    }
+            let go_on = async {
+                match self.shared.own.next(self.cursor) {
+                    Next::Mine(Commit { upto, told, .. }) => self.publish(upto, &told),
+                    Next::Others => self.read(reader).await,
+                    Next::Unknown => tokio::select! {
+                        () = self.shared.own.grown() => {}
+                        // Whatever hints got lost: at least this often.
+                        _ = timeout(limits::LOOK_EVERY, hints.changed()) => self.read(reader).await,
+                    },
                 }
             };
             tokio::select! {
-                () = pass_on => {}
+                () = go_on => {}
                 _ = ended.wait_for(|ended| *ended) => return,
             }
         }
     }
 
-    async fn pass_on(&mut self, Events { events, upto }: Events) {
+    /// Publishes everything after the cursor, up to another one.
+    fn publish(&mut self, upto: i64, told: &[Arc<Told>]) {
+        let from = told.partition_point(|told| told.event.cursor <= self.cursor);
+        let after = std::mem::replace(&mut self.cursor, upto);
+        self.shared.watch.publish(after, upto, &told[from..]);
+    }
+
+    /// Reads on in the store, and tells the loop what others did.
+    async fn read(&mut self, reader: &dyn SharedReader) {
+        let Events { events, upto } = match reader.tail(AllTenants, self.cursor, limits::EVENTS_CHUNK).await {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::debug!(%error, "the end of the events cannot be read just now");
+                return tokio::time::sleep(PAUSE).await;
+            }
+        };
         let news = self.news(&events);
         let asked = events.iter().filter(|event| event.kind == EventKind::Canceling);
         let asked: Vec<Asked> = asked.map(Asked::of).collect();
-        let after = std::mem::replace(&mut self.cursor, upto);
         let told: Vec<Arc<Told>> = events.into_iter().map(Told::from).map(Arc::new).collect();
-        self.shared.watch.publish(after, upto, &told);
+        self.publish(upto, &told);
         if !news.is_empty() {
             self.inbox.hear(news);
         }

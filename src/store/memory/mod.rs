@@ -30,8 +30,8 @@ pub fn open(time: Arc<dyn TimeSource>) -> (MemoryStore, Arc<MemoryReader>) {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
     kept: Arc<Mutex<Kept>>,
-    /// The last cursor, for those who wait for more.
-    told: watch::Sender<i64>,
+    /// Something was committed.
+    committed: watch::Sender<()>,
     /// Something was handed in without a node.
     deposited: watch::Sender<()>,
 }
@@ -110,7 +110,7 @@ impl Store for MemoryStore {
         }
         if !changes.is_empty() {
             kept.save(changes, self.clock.now());
-            self.disk.told.send_replace(kept.last_cursor);
+            self.disk.committed.send_replace(());
         }
         Ok(())
     }

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use super::MemoryDisk;
 use super::record::{Record, without_payloads};
@@ -21,9 +19,6 @@ use crate::store::{
     AllTenants, Deposit, Events, Held, History, Payloads, QueueDepth, Reader, Registry, SharedReader,
     StoreError, Whose,
 };
-
-/// How long [`SharedReader::tail`] waits.
-const TAIL: Duration = Duration::from_secs(1);
 
 /// The reading half.
 #[derive(Debug)]
@@ -179,10 +174,11 @@ impl Reader for MemoryReader {
 #[async_trait]
 impl SharedReader for MemoryReader {
     async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> Result<Events, StoreError> {
-        let mut told = self.disk.told.subscribe();
-        // Nobody writes any more, or nothing for a while: then there are none.
-        let _ = timeout(TAIL, told.wait_for(|last| *last > after)).await;
         Ok(self.disk.kept().events_after(after, limit, |_| true))
+    }
+
+    fn commit_hints(&self) -> watch::Receiver<()> {
+        self.disk.committed.subscribe()
     }
 
     async fn deposits(&self, _: AllTenants, after: DepositNumber) -> Result<Vec<Deposit>, StoreError> {

@@ -20,13 +20,17 @@ use crate::operation::{Rank, Seq};
 use crate::store::queue::{ByQueue, startable};
 use crate::store::turn::{Touches, Want};
 
-/// The first ones that are ready in each lane asked for: of queues without controls ...
-static FREE: LazyLock<String> =
-    LazyLock::new(|| heads("NOT", "ORDER BY o.urgency, o.ready_at, o.seq LIMIT $4"));
-/// ... and of those with controls, or that get some in this turn.
-static CONTROLLED: LazyLock<String> = LazyLock::new(|| heads("", ""));
+/// Of the heads of all lanes the first ones.
+const MERGED: &str = "ORDER BY o.urgency, o.ready_at, o.seq LIMIT $4";
+/// Queues with controls, or that get some in this turn.
+const HAS_CONTROLS: &str = "(l.queue = ANY ($5) OR EXISTS \
+     (SELECT 1 FROM longrun.queue q WHERE q.tenant = l.tenant AND q.name = l.queue))";
+static ALL: LazyLock<String> = LazyLock::new(|| heads(MERGED));
+static FREE: LazyLock<String> = LazyLock::new(|| heads(&format!("AND NOT {HAS_CONTROLS} {MERGED}")));
+static CONTROLLED: LazyLock<String> = LazyLock::new(|| heads(&format!("AND {HAS_CONTROLS}")));
 
-fn heads(not: &str, merged: &str) -> String {
+/// The first ones that are ready in each lane asked for.
+fn heads(rest: &str) -> String {
     // What is ready is under no lease: its columns are there, and null.
     let columns = COLUMNS.replace("le.", "NULL::bigint AS ");
     format!(
@@ -34,10 +38,19 @@ fn heads(not: &str, merged: &str) -> String {
          (SELECT * FROM longrun.operation o WHERE o.lane = l.id AND o.status = 0 AND o.hold = 0 \
           AND o.seq <> ALL ($6) ORDER BY o.urgency, o.ready_at, o.seq LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) o \
          WHERE l.tenant = $1 AND ($2::text[] IS NULL OR l.queue = ANY ($2)) \
-         AND ($3::text[] IS NULL OR l.operation_type = ANY ($3)) \
-         AND {not} (l.queue = ANY ($5) OR EXISTS \
-             (SELECT 1 FROM longrun.queue q WHERE q.tenant = l.tenant AND q.name = l.queue)) {merged}"
+         AND ($3::text[] IS NULL OR l.operation_type = ANY ($3)) {rest}"
     )
+}
+
+/// Whose heads a group reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Of every queue, where none has controls.
+    All,
+    /// Of queues without controls.
+    Free,
+    /// Of those with controls.
+    Controlled,
 }
 
 /// Claims of a turn that ask for the same.
@@ -45,7 +58,7 @@ pub(super) struct Group<'a> {
     want: &'a Want,
     /// Queues whose controls the turn changes.
     changing: Vec<&'a str>,
-    controlled: bool,
+    kind: Kind,
     /// At most so many of them are read.
     limit: usize,
     /// What was read, in order.
@@ -62,8 +75,9 @@ pub(super) struct Wants<'a> {
 }
 
 impl<'a> Wants<'a> {
-    /// The groups of a turn's claims.
-    pub(super) fn of(touches: &'a Touches) -> Self {
+    /// The groups of a turn's claims, where queues may have controls or none has.
+    pub(super) fn of(touches: &'a Touches, controls: bool) -> Self {
+        let free_kind = if controls { Kind::Free } else { Kind::All };
         let mut wants = Self { groups: Vec::new(), places: Vec::new() };
         let mut sum = 0;
         let claims = touches.wants.iter().map(|want| (want, true));
@@ -72,16 +86,16 @@ impl<'a> Wants<'a> {
         let waiting = touches.waiting.iter().map(|want| (want, touches.peek));
         for (want, free) in claims.chain(waiting) {
             sum += want.limit;
-            let free = free.then(|| wants.group(touches, want, false, sum));
-            let controlled = Some(wants.group(touches, want, true, sum));
+            let free = free.then(|| wants.group(touches, want, free_kind, sum));
+            let controlled = controls.then(|| wants.group(touches, want, Kind::Controlled, sum));
             wants.places.push([free, controlled]);
         }
         wants
     }
 
-    fn group(&mut self, touches: &'a Touches, want: &'a Want, controlled: bool, limit: usize) -> usize {
+    fn group(&mut self, touches: &'a Touches, want: &'a Want, kind: Kind, limit: usize) -> usize {
         let same = |group: &Group<'_>| {
-            group.controlled == controlled
+            group.kind == kind
                 && group.want.tenant == want.tenant
                 && group.want.queues == want.queues
                 && group.want.operation_types == want.operation_types
@@ -92,7 +106,7 @@ impl<'a> Wants<'a> {
         }
         let mine = touches.queues.iter().filter(|(tenant, _)| *tenant == want.tenant);
         let changing = mine.map(|(_, queue)| queue.as_str()).collect();
-        self.groups.push(Group { want, changing, controlled, limit, heads: Vec::new(), ended: false });
+        self.groups.push(Group { want, changing, kind, limit, heads: Vec::new(), ended: false });
         self.groups.len() - 1
     }
 }
@@ -110,7 +124,12 @@ impl<'a> Group<'a> {
             Value::Texts(Some(self.changing.clone())),
             aside,
         ];
-        pipeline.call(if self.controlled { &CONTROLLED } else { &FREE }, values)
+        let heads = match self.kind {
+            Kind::All => &ALL,
+            Kind::Free => &FREE,
+            Kind::Controlled => &CONTROLLED,
+        };
+        pipeline.call(heads, values)
     }
 }
 
@@ -203,10 +222,11 @@ impl<'a> Loading<'a> {
     ) -> (Vec<Rank>, bool) {
         let mut counts: ByQueue<usize> = ByQueue::default();
         let (mut found, mut free, mut full) = (Vec::new(), 0, 0);
+        let is_controlled = group.kind == Kind::Controlled;
         for rank in group.heads.iter().filter(|rank| !taken.contains(&rank.seq)) {
             let Some(operation) = self.set.operations.get(&rank.seq) else { continue };
             let lane = &operation.spec.lane;
-            let (count, limit) = match most.get(&lane.tenant, &lane.queue).filter(|_| group.controlled) {
+            let (count, limit) = match most.get(&lane.tenant, &lane.queue).filter(|_| is_controlled) {
                 Some(most) => (counts.entry(&lane.tenant, &lane.queue).or_default(), want.limit.min(*most)),
                 None => (&mut free, want.limit),
             };
@@ -226,13 +246,13 @@ impl<'a> Loading<'a> {
             }
             found.push(*rank);
         }
-        (found, want.limit > 0 && full == 0 && (group.controlled || free < want.limit))
+        (found, want.limit > 0 && full == 0 && (is_controlled || free < want.limit))
     }
 
     /// Reads twice as far.
     async fn look_further(&mut self, group: &mut Group<'a>) -> Result<()> {
         group.limit *= 2;
-        let mut pipeline = Pipeline::new(self.client);
+        let mut pipeline = Pipeline::new(self.link);
         let place = group.ask(&mut pipeline, self.resident.aside());
         let answers = pipeline.run().await?;
         self.meet_lanes(&answers).await?;

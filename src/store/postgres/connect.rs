@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::time::timeout;
+use tokio_postgres::Config;
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{OpenError, Result};
@@ -48,17 +48,17 @@ impl Connector {
     }
 
     /// One connection, driven by the runtime that this is called in.
-    pub(super) async fn connect(&self) -> Result<Client> {
+    pub(super) async fn connect(&self) -> Result<ClientWrapper> {
         // The crate's own time ends once there is a connection, before anything is said on it.
         let connecting = timeout(SILENCE, self.config.connect(self.tls.clone())).await;
         let (client, connection) = connecting.map_err(|_| silent())??;
-        tokio::spawn(async move {
+        let driven = tokio::spawn(async move {
             // Whoever uses the client hears of it, too.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database has ended");
             }
         });
-        Ok(client)
+        Ok(ClientWrapper::new(client, driven))
     }
 
     /// A connection of its own kind: for who listens.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::columns::{Value, fields};
 use super::error::Result;
-use super::link::Pipeline;
-use super::reader::PostgresReader;
+use super::reader::{LIST, PostgresReader};
 use crate::operation::{QueueName, TenantId};
 use crate::store::QueueDepth;
 use crate::store::query::plan::Cell;
@@ -52,13 +51,11 @@ pub(super) async fn queues(
         vec![Value::Text(tenant.as_str().into()), Value::Texts(only)]
     };
     let client = reader.client().await?;
-    let mut pipeline = Pipeline::new(&client);
-    pipeline.plain(super::reader::BEGIN);
+    let mut pipeline = client.reading(&LIST);
     let controls = pipeline.call(CONTROLS, values());
     let counted = pipeline.call(COUNTED, values());
     let oldest = pipeline.call(OLDEST, values());
-    pipeline.plain("COMMIT");
-    let answers = pipeline.run().await?;
+    let answers = pipeline.over().await?;
     let mut depths: BTreeMap<QueueName, QueueDepth> = BTreeMap::new();
     for row in answers.of(controls) {
         let read = reader.damage.heard("queue", tenant, registry::queue(&mut fields(row)));

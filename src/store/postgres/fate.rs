@@ -3,11 +3,9 @@
 //! The transaction's id alone does not tell: after a crash the database may give it to another one. It only says whether
 //! something of that id still goes on; the turn's last event, which nobody else can have written, says the rest.
 
-use tokio_postgres::Client;
-
 use super::columns::{Value, fields};
 use super::error::{Fault, Result};
-use super::link::Pipeline;
+use super::link::{Link, Pipeline};
 use super::save::UNPLACED;
 use crate::store::stored::{codes, event};
 use crate::store::turn::Changes;
@@ -27,11 +25,11 @@ pub(super) enum Fate {
 }
 
 /// Asks for it; none: it still goes on.
-pub(super) async fn fate(client: &Client, transaction: &str, changes: &Changes) -> Result<Option<Fate>> {
-    let goes_on = goes_on(client, transaction).await?;
+pub(super) async fn fate(link: Link<'_>, transaction: &str, changes: &Changes) -> Result<Option<Fate>> {
+    let goes_on = goes_on(link, transaction).await?;
     let last = event::kept(changes).last().map(|(recorded, _)| &recorded.event);
     if let Some(last) = last {
-        let mut pipeline = Pipeline::new(client);
+        let mut pipeline = Pipeline::new(link);
         let by = [last.operation.seq.0, last.operation.version, last.at.ticks(), codes::kind(last.kind)];
         let written = pipeline.call(WRITTEN, by.map(Value::Int).into());
         if let Some(row) = pipeline.run().await?.of(written).first() {
@@ -42,8 +40,8 @@ pub(super) async fn fate(client: &Client, transaction: &str, changes: &Changes) 
 }
 
 /// Whether a transaction of that id does.
-async fn goes_on(client: &Client, transaction: &str) -> Result<bool> {
-    let mut pipeline = Pipeline::new(client);
+async fn goes_on(link: Link<'_>, transaction: &str) -> Result<bool> {
+    let mut pipeline = Pipeline::new(link);
     let status = pipeline.call(STATUS, vec![Value::Text(transaction.into())]);
     match pipeline.run().await {
         Ok(answers) => {

@@ -1,17 +1,15 @@
 //! How things stand, as the database's own statistics tell it: they are read in the order in which they may fail, and what
 //! takes too long is left out.
 
-use async_trait::async_trait;
-use tokio_postgres::Client;
-
 use super::columns::fields;
 use super::error::Result;
-use super::link::Pipeline;
-use super::reader::{BEGIN, PostgresReader};
+use super::link::Lent;
+use super::reader::{LIST, PostgresReader};
 use crate::operation::{QueueName, Timestamp};
 use crate::store::figures::{Count, Database, Figured, Figures, Table};
 use crate::store::stored::{narrow, text};
 use crate::store::{AllTenants, StoreError};
+use async_trait::async_trait;
 
 const COUNTS: &str = "SELECT queue, status, held, external, sum(n)::bigint FROM longrun.counter \
      GROUP BY queue, status, held, external HAVING sum(n) > 0";
@@ -56,15 +54,13 @@ impl Figured for PostgresReader {
 impl PostgresReader {
     async fn stands(&self) -> Result<Figures> {
         let client = self.client().await?;
-        let mut pipeline = Pipeline::new(&client);
-        pipeline.plain(BEGIN);
+        let mut pipeline = client.reading(&LIST);
         let counts = pipeline.call(COUNTS, Vec::new());
         let tables = pipeline.call(TABLES, Vec::new());
         let snapshots = pipeline.call(SNAPSHOTS, Vec::new());
         let wal = pipeline.call(WAL, Vec::new());
         let deposits = pipeline.call(DEPOSITS, Vec::new());
-        pipeline.plain("COMMIT");
-        let answers = pipeline.run().await?;
+        let answers = pipeline.over().await?;
         let mut database = Database {
             tables: Vec::new(),
             oldest_snapshot_seconds: 0.0,
@@ -112,12 +108,10 @@ impl PostgresReader {
 }
 
 /// Of each queue. Alone, as it may take longer than a read may: then only this is not known.
-async fn oldest_ready(client: &Client) -> Result<Vec<(QueueName, Timestamp)>> {
-    let mut pipeline = Pipeline::new(client);
-    pipeline.plain(BEGIN);
+async fn oldest_ready(client: &Lent) -> Result<Vec<(QueueName, Timestamp)>> {
+    let mut pipeline = client.reading(&LIST);
     let oldest = pipeline.call(OLDEST, Vec::new());
-    pipeline.plain("COMMIT");
-    let answers = pipeline.run().await?;
+    let answers = pipeline.over().await?;
     let mut found = Vec::new();
     for row in answers.of(oldest) {
         let mut fields = fields(row);

@@ -1,9 +1,10 @@
-//! How a node hears of commits before it looks by itself: at once of its own, and through the database of those of others.
+//! How a node hears of other nodes' commits before it looks by itself: through the database.
 //!
 //! A hint says only that there may be something new. It may be late or get lost, and behind a pooler that gives each
 //! transaction another connection none arrives: who waits for one looks every second all the same.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -50,8 +51,10 @@ pub(super) struct Line {
     metrics: Arc<Metrics>,
     /// This node, as it says itself, to know its own voice by.
     name: String,
-    /// Something was committed.
+    /// Another node has committed something.
     heard: watch::Sender<()>,
+    /// What is said on one connection is heard on another: they are sessions.
+    sessions: AtomicBool,
     /// Something was handed in without a node.
     deposits: watch::Sender<()>,
     /// Its own voice came back.
@@ -69,6 +72,7 @@ impl Hints {
             metrics,
             name: format!("{:016x}", fastrand::u64(..)),
             heard: watch::Sender::new(()),
+            sessions: AtomicBool::new(false),
             deposits: watch::Sender::new(()),
             echo: watch::Sender::new(()),
             news: Notify::new(),
@@ -78,11 +82,15 @@ impl Hints {
 
     /// This node has committed events.
     pub(super) fn tell(&self) {
-        self.line.heard.send_replace(());
         self.line.news.notify_one();
     }
 
-    /// Changes with every commit that is heard of from now on. The runtime in which this is called first is the one that
+    /// Whether connections are known to be sessions of the database. Behind a pooler they may seem so to nobody.
+    pub(super) fn are_sessions(&self) -> bool {
+        self.line.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Changes with every commit of another node that is heard of from now on. The runtime in which this is called first is the one that
     /// listens and tells.
     pub(super) fn heard(&self) -> watch::Receiver<()> {
         if self.line.notify {
@@ -173,7 +181,9 @@ impl Line {
         };
         let asking = async {
             client.batch_execute(LISTEN).await?;
-            if !self.echoes().await? {
+            let are_sessions = self.echoes().await?;
+            self.sessions.store(are_sessions, Ordering::Relaxed);
+            if !are_sessions {
                 return Ok(client.batch_execute(UNLISTEN).await?);
             }
             *heard = true;

@@ -3,15 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Row;
 
 use super::columns::{Value, fields, fields_after};
 use super::error::Result;
 use super::lanes::LaneId;
-use super::link::Pipeline;
+use super::link::{Link, Pipeline};
 use super::load::as_int;
 use super::reader::PostgresReader;
 use crate::operation::{Event, EventKind, Json, Payload, Seq, Spec, State};
@@ -23,8 +21,6 @@ use crate::store::{Events, History, Whose};
 const ROWS: usize = 2048;
 /// Events of one operation that are found by walking back from its last one; with more, all events are read forward.
 const CHAIN_MAX: i64 = 20_000;
-/// How long the tail is waited for: who hears of nothing looks this often.
-const SWEEP: Duration = Duration::from_secs(1);
 /// Bytes of results after which a call ends.
 const RESULT_BYTES: usize = 1 << 20;
 
@@ -44,7 +40,7 @@ static WIDTH: LazyLock<usize> = LazyLock::new(|| event::READ.split(',').count())
 static AFTER: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {} FROM (SELECT * FROM longrun.event WHERE cursor > $1 AND cursor > {PRUNED} ORDER BY cursor LIMIT $2) e \
-         LEFT JOIN longrun.operation o USING (seq) ORDER BY e.cursor",
+         LEFT JOIN LATERAL (SELECT * FROM longrun.operation o WHERE o.seq = e.seq OFFSET 0) o ON true ORDER BY e.cursor",
         *COLUMNS
     )
 });
@@ -53,7 +49,7 @@ static CHAIN: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH RECURSIVE chain AS ( \
              SELECT e.cursor, e.previous FROM longrun.event e JOIN longrun.operation o ON o.cursor = e.cursor \
-             WHERE o.tenant = $1 AND o.id = $2 AND e.cursor > greatest($3, {PRUNED}) \
+             WHERE o.id = $2 AND o.tenant IS NOT DISTINCT FROM $1 AND e.cursor > greatest($3, {PRUNED}) \
              UNION ALL \
              SELECT e.cursor, e.previous FROM longrun.event e JOIN chain c ON e.cursor = c.previous \
              WHERE e.cursor > greatest($3, {PRUNED})), \
@@ -97,18 +93,9 @@ pub(super) async fn events(reader: &PostgresReader, of: &Whose, after: i64, limi
     forward(reader, Some(of), after, limit).await
 }
 
-/// The next events of everybody; where there are none, it waits for some, and not much longer than [`SWEEP`].
+/// The next events of everybody.
 pub(super) async fn tail(reader: &PostgresReader, after: i64, limit: usize) -> Result<Events> {
-    let mut heard = reader.hints.heard();
-    let until = Instant::now() + SWEEP;
-    loop {
-        // What is committed from here on is heard of, whether the statement sees it or not.
-        heard.mark_unchanged();
-        let events = forward(reader, None, after, limit).await?;
-        if events.upto > after || limit == 0 || timeout_at(until, heard.changed()).await.is_err() {
-            return Ok(events);
-        }
-    }
+    forward(reader, None, after, limit).await
 }
 
 /// From a cursor on, along all events.
@@ -131,8 +118,8 @@ async fn read(
 ) -> Result<Events> {
     let client = reader.client().await?;
     let lanes = rows.iter().filter_map(|row| row.try_get::<_, LaneId>(1).ok());
-    reader.lanes.meet(&client, &reader.damage, lanes).await?;
-    let results = results(reader, &client, rows).await?;
+    reader.lanes.meet(client.link(), &reader.damage, lanes).await?;
+    let results = results(reader, client.link(), rows).await?;
     let mut chunk = Events { events: Vec::new(), upto: after };
     let mut specs: HashMap<Seq, Arc<Spec>> = HashMap::new();
     let mut bytes = 0;
@@ -190,7 +177,7 @@ fn one(
 }
 
 /// The results of those that completed.
-async fn results(reader: &PostgresReader, client: &Client, rows: &[Row]) -> Result<HashMap<Seq, Json>> {
+async fn results(reader: &PostgresReader, link: Link<'_>, rows: &[Row]) -> Result<HashMap<Seq, Json>> {
     let mut completed = Vec::new();
     for row in rows {
         let (seq, kind) = (fields_after(row, 2).int()?, fields_after(row, 5).int()?);
@@ -202,7 +189,7 @@ async fn results(reader: &PostgresReader, client: &Client, rows: &[Row]) -> Resu
     if completed.is_empty() {
         return Ok(results);
     }
-    let mut pipeline = Pipeline::new(client);
+    let mut pipeline = Pipeline::new(link);
     let found = pipeline.call(RESULTS, vec![Value::ints(completed)]);
     let answers = pipeline.run().await?;
     for row in answers.of(found) {

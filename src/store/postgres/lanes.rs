@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio_postgres::Client;
-
 use super::columns::{Value, fields};
 use super::error::Result;
-use super::link::Pipeline;
+use super::link::{Link, Pipeline};
 use crate::operation::Lane;
 use crate::store::stored::damage::sound;
 use crate::store::stored::{Damage, Damaged, row};
@@ -48,7 +46,7 @@ impl Lanes {
     /// Reads those among these that this node has not met yet.
     pub(super) async fn meet(
         &self,
-        client: &Client,
+        link: Link<'_>,
         damage: &Damage,
         ids: impl IntoIterator<Item = LaneId>,
     ) -> Result<()> {
@@ -57,7 +55,7 @@ impl Lanes {
         if unknown.is_empty() {
             return Ok(());
         }
-        let mut pipeline = Pipeline::new(client);
+        let mut pipeline = Pipeline::new(link);
         let found = pipeline.call(BY_ID, vec![Value::ints(unknown)]);
         let answers = pipeline.run().await?;
         for found in answers.of(found) {

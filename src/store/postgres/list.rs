@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Row};
 
 use super::columns::{Value, fields};
 use super::counts;
 use super::error::Result;
 use super::lanes::LaneId;
-use super::link::Pipeline;
+use super::link::Lent;
 use super::load::as_int;
-use super::reader::{BEGIN, PostgresReader};
+use super::reader::{LIST, PostgresReader};
 use crate::limits;
 use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::query::plan::{self, Few, Index, Way};
@@ -120,7 +120,7 @@ async fn look(reader: &PostgresReader, query: &Query) -> Result<Listing> {
 
 struct Scan<'a> {
     reader: &'a PostgresReader,
-    client: &'a Client,
+    client: &'a Lent,
     query: &'a Query,
     aim: Aim,
     /// The last row that was looked at.
@@ -129,7 +129,7 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(reader: &'a PostgresReader, client: &'a Client, query: &'a Query, aim: Aim) -> Self {
+    fn new(reader: &'a PostgresReader, client: &'a Lent, query: &'a Query, aim: Aim) -> Self {
         Self { reader, client, query, aim, at: None, began: Instant::now() }
     }
 
@@ -199,17 +199,11 @@ impl<'a> Scan<'a> {
 
     /// Key rows, on one snapshot and within the scan's time.
     async fn read<'v>(&self, sql: &'v str, values: Vec<Value<'v>>) -> Result<Vec<Row>> {
-        let mut pipeline = Pipeline::new(self.client);
-        pipeline.plain(BEGIN);
-        let found = pipeline.call(sql, values);
-        pipeline.plain("COMMIT");
-        let answers = pipeline.run().await;
-        if answers.is_err() {
-            self.client.batch_execute("ROLLBACK").await?;
-        }
-        let rows = answers?.take(found);
+        let mut pipeline = self.client.reading(&LIST);
+        let found = pipeline.call_once(sql, values);
+        let rows = pipeline.over().await?.take(found);
         let lanes = rows.iter().filter_map(|row| row.try_get::<_, LaneId>(2).ok());
-        self.reader.lanes.meet(self.client, &self.reader.damage, lanes).await?;
+        self.reader.lanes.meet(self.client.link(), &self.reader.damage, lanes).await?;
         Ok(rows)
     }
 

@@ -9,12 +9,12 @@
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Row;
 
 use super::claim::Wants;
 use super::columns::{Value, fields, fields_after};
 use super::error::Result;
-use super::link::{Answers, Pipeline, Place};
+use super::link::{Answers, Begin, Link, Pipeline, Place};
 use super::operations::{self, COLUMNS, FROM};
 use super::{Numbers, Resident, inbox, prune, queues};
 use crate::limits;
@@ -25,8 +25,11 @@ use crate::store::turn::{Touches, WorkingSet};
 
 /// How every transaction begins. Whatever waits longer than this is tried again; a node that hangs in the middle of one
 /// keeps the others waiting no longer than that.
-pub(super) const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL jit = off";
+static BEGIN: LazyLock<Begin> = LazyLock::new(|| {
+    let waits =
+        [("lock_timeout", "2s"), ("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "5s")];
+    Begin::new("BEGIN", &waits)
+});
 
 /// Under a lock, since a node that ends gives back what it has not used.
 pub(super) const LOCK_BLOCKS: &str = "SELECT pg_advisory_xact_lock(7804106201)";
@@ -41,20 +44,17 @@ const DUE_LEASES: &str = "SELECT o.seq FROM longrun.lease le JOIN longrun.operat
 const DUE_ROWS: &str = "SELECT seq FROM longrun.operation WHERE wake_at IS NOT NULL AND wake_at <= $1 \
      AND seq <> ALL ($3) ORDER BY wake_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED";
 
-const NAMED: &str = "JOIN unnest($1::text[], $2::bytea[]) AS named (tenant, id) \
-     ON o.tenant = named.tenant AND o.id = named.id";
 static LOCK_NAMED: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT o.seq FROM longrun.operation o {NAMED} ORDER BY o.seq FOR NO KEY UPDATE OF o")
-});
-static BY_ID: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {}, named.tenant, named.id FROM {FROM} {NAMED}", *COLUMNS));
-static BY_KEY: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {}, named.tenant, named.key FROM {FROM} \
-         JOIN unnest($1::text[], $2::text[]) AS named (tenant, key) \
-         ON o.tenant = named.tenant AND o.key = named.key",
-        *COLUMNS
+        "SELECT o.seq FROM longrun.operation o {} ORDER BY o.seq FOR NO KEY UPDATE OF o",
+        operations::BY_ID
     )
+});
+static BY_ID: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {}, named.tenant, named.id FROM {FROM} {}", *COLUMNS, operations::BY_ID)
+});
+static BY_KEY: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {}, named.tenant, named.key FROM {FROM} {}", *COLUMNS, operations::BY_KEY)
 });
 static BY_CLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -71,8 +71,9 @@ pub(super) const KNOWN_LANES: &str = "SELECT l.id, l.tenant, l.queue, l.operatio
      USING (tenant, queue, operation_type)";
 const LANES_OF: &str = "SELECT tenant, count(*) FROM longrun.lane WHERE tenant = ANY ($1) GROUP BY tenant";
 
-const CLOCK: &str =
-    "SELECT (extract(epoch FROM clock_timestamp()) * 10000000)::bigint, pg_current_xact_id()::text";
+/// The time, the transaction's id, and whether any queue has controls.
+const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 10000000)::bigint, pg_current_xact_id()::text, \
+     EXISTS (SELECT 1 FROM longrun.queue)::int";
 
 /// A transaction that is open.
 #[derive(Debug, Default)]
@@ -85,7 +86,7 @@ pub(super) struct Open {
 
 /// Loads one turn.
 pub(super) struct Loading<'a> {
-    pub(super) client: &'a Client,
+    pub(super) link: Link<'a>,
     pub(super) resident: &'a mut Resident,
     pub(super) touches: &'a Touches,
     pub(super) set: WorkingSet,
@@ -109,25 +110,29 @@ struct Asked {
 }
 
 impl<'a> Loading<'a> {
-    pub(super) fn new(client: &'a Client, resident: &'a mut Resident, touches: &'a Touches) -> Self {
+    pub(super) fn new(link: Link<'a>, resident: &'a mut Resident, touches: &'a Touches) -> Self {
         let set = WorkingSet::new(resident.clock.now(), Seq(resident.numbers.next));
-        Self { client, resident, touches, set, expired: Vec::new() }
+        Self { link, resident, touches, set, expired: Vec::new() }
     }
 
-    /// Begins the transaction, after one that was left open is rolled back.
-    pub(super) async fn all(mut self, begin: &'a str) -> Result<(WorkingSet, Open)> {
-        let mut pipeline = Pipeline::new(self.client);
-        pipeline.plain(begin);
+    /// Begins the transaction and loads. None: a queue has controls by now, and nothing was asked about it.
+    pub(super) async fn all(mut self) -> Result<Option<(WorkingSet, Open)>> {
+        let mut pipeline = Pipeline::new(self.link);
+        pipeline.begin(&BEGIN);
         let mut wrote = false;
         if self.touches.rest_leases || self.touches.due > 0 {
             wrote = self.fall_due(pipeline).await?;
-            pipeline = Pipeline::new(self.client);
+            pipeline = Pipeline::new(self.link);
         }
-        let mut wants = Wants::of(self.touches);
-        let asked = self.ask(&mut pipeline, &wants);
+        let controls = self.resident.controls || !self.touches.queues.is_empty();
+        let mut wants = Wants::of(self.touches, controls);
+        let asked = self.ask(&mut pipeline, &wants, controls);
         let answers = pipeline.run().await?;
         self.meet_lanes(&answers).await?;
         let transaction = self.take_clock(&answers, asked.clock)?;
+        if self.resident.controls && !controls {
+            return Ok(None);
+        }
         self.take_block(&answers, asked.block)?;
         self.take_named(&answers, &asked)?;
         self.take_lanes(&answers, asked.lanes)?;
@@ -141,7 +146,7 @@ impl<'a> Loading<'a> {
         if let Some(stale) = &asked.stale {
             self.take_stale(&answers, stale)?;
         }
-        Ok((self.set, Open { transaction, wrote }))
+        Ok(Some((self.set, Open { transaction, wrote })))
     }
 
     /// Lets leases rest, and finds what time has acted on: leases first, since somebody's work hangs on them.
@@ -161,7 +166,7 @@ impl<'a> Loading<'a> {
         Ok(self.touches.rest_leases)
     }
 
-    fn ask(&self, pipeline: &mut Pipeline<'a>, wants: &Wants<'a>) -> Asked {
+    fn ask(&self, pipeline: &mut Pipeline<'a>, wants: &Wants<'a>, controls: bool) -> Asked {
         let Touches { ids, keys, claims, lanes, deposits, .. } = self.touches;
         let named = (!ids.is_empty()).then(|| {
             let named = || {
@@ -195,7 +200,7 @@ impl<'a> Loading<'a> {
         });
         let deposits = (!deposits.is_empty())
             .then(|| pipeline.call(inbox::TAKE, vec![Value::ints(deposits.iter().copied())]));
-        let queues = queues::ask(pipeline, self.touches, &self.set.due);
+        let queues = queues::ask(pipeline, self.touches, &self.set.due, controls);
         let heads = self.ask_heads(pipeline, wants);
         let stale = self
             .touches
@@ -214,16 +219,18 @@ impl<'a> Loading<'a> {
     /// All rows of operations name lanes; those that this node has not met are read before the rows are.
     pub(super) async fn meet_lanes(&self, answers: &Answers) -> Result<()> {
         let lanes = answers.all().filter_map(operations::lane_of);
-        self.resident.lanes.meet(self.client, &self.resident.damage, lanes).await
+        self.resident.lanes.meet(self.link, &self.resident.damage, lanes).await
     }
 
-    /// The database's time is that of the turn.
+    /// The database's time is that of the turn. Whether queues have controls is known by the next one.
     fn take_clock(&mut self, answers: &Answers, place: Place) -> Result<String> {
         let Some(row) = answers.of(place).first() else { return Ok(String::new()) };
         let mut fields = fields(row);
         self.resident.tells(Timestamp::from_ticks(fields.int()?));
         self.set.now = self.resident.clock.now().max(self.set.now);
-        Ok(fields.text()?.to_owned())
+        let transaction = fields.text()?.to_owned();
+        self.resident.controls = fields.flag()?;
+        Ok(transaction)
     }
 
     /// Another block of numbers is this node's.

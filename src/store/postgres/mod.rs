@@ -46,7 +46,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Client;
+use deadpool_postgres::ClientWrapper;
 
 pub(super) use error::Fault;
 pub use error::OpenError;
@@ -68,7 +68,7 @@ use error::Result;
 use fate::{Fate, fate};
 use hints::Hints;
 use lanes::Lanes;
-use link::Pipeline;
+use link::{Link, Pipeline};
 use load::{Loading, Open};
 use save::{UNPLACED, Writing};
 
@@ -96,7 +96,7 @@ pub struct PostgresStore {
     driver: Driver,
     connector: Connector,
     /// None: it was lost.
-    client: Option<Client>,
+    client: Option<ClientWrapper>,
     /// The transaction of the turn.
     turn: Option<Open>,
     resident: Resident,
@@ -117,6 +117,10 @@ struct Resident {
     damage: Arc<Damage>,
     /// Operations that cannot be read.
     aside: BTreeSet<Seq>,
+    /// Some queue had controls when it was looked last.
+    controls: bool,
+    /// The last cursor that this node has written: there are no later ones, or another node's.
+    cursor: i64,
 }
 
 /// The numbers set aside for this node's operations.
@@ -170,7 +174,7 @@ impl std::fmt::Debug for PostgresStore {
 impl PostgresStore {
     /// Connects again, if the connection was lost.
     fn connect(&mut self) -> Result<()> {
-        if self.client.as_ref().is_none_or(Client::is_closed) {
+        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
             self.turn = None;
             self.client = None;
             // A database that has crashed may give a block that nobody used out again.
@@ -189,40 +193,47 @@ impl PostgresStore {
         fault.into()
     }
 
+    /// The connection, if there is one.
+    fn link(&self) -> Result<Link<'_>> {
+        let client = self.client.as_ref().ok_or_else(|| Fault::Away("no connection".to_owned()))?;
+        Ok(Link::new(client, self.hints.are_sessions()))
+    }
+
     fn load(&mut self, touches: &Touches) -> Result<WorkingSet> {
-        self.connect()?;
         self.resident.put_aside();
-        let Some(client) = &self.client else { return Err(Fault::Away("no connection".to_owned())) };
-        let begin = match self.turn.take() {
-            Some(_) => format!("ROLLBACK; {}", load::BEGIN),
-            None => load::BEGIN.to_owned(),
-        };
-        // Whatever becomes of it, the next turn ends it first.
-        self.turn = Some(Open::default());
-        let loading = Loading::new(client, &mut self.resident, touches);
-        let (set, open) = self.driver.block_on(loading.all(&begin))?;
-        self.turn = Some(open);
-        Ok(set)
+        loop {
+            self.roll_back();
+            self.connect()?;
+            let Self { client: Some(client), resident, .. } = self else { continue };
+            let link = Link::new(client, self.hints.are_sessions());
+            // Whatever becomes of it, the next turn ends it first.
+            self.turn = Some(Open::default());
+            if let Some((set, open)) = self.driver.block_on(Loading::new(link, resident, touches).all())? {
+                self.turn = Some(open);
+                return Ok(set);
+            }
+        }
     }
 
     fn roll_back(&mut self) {
-        if let (Some(_), Some(client)) = (self.turn.take(), &self.client)
-            && self
-                .driver
-                .block_on(async {
-                    let mut pipeline = Pipeline::new(client);
-                    pipeline.plain("ROLLBACK");
-                    pipeline.run().await
-                })
-                .is_err()
-        {
+        if self.turn.take().is_none() {
+            return;
+        }
+        let rolled_back = self.link().and_then(|link| {
+            self.driver.block_on(async {
+                let mut pipeline = Pipeline::new(link);
+                pipeline.plain("ROLLBACK");
+                pipeline.run().await
+            })
+        });
+        if rolled_back.is_err() {
             self.client = None;
         }
     }
 
     /// Writes and commits; gives the last cursor before those of the turn.
     fn write(&mut self, changes: &Changes) -> Result<Option<i64>> {
-        let Some(client) = &self.client else { return Err(Fault::Away("no connection".to_owned())) };
+        let link = self.link()?;
         let resident = &self.resident;
         let mut meta = Vec::new();
         let now = resident.clock.now();
@@ -232,11 +243,10 @@ impl PostgresStore {
         }
         meta.extend(changes.events_pruned.map(|upto| ("pruned_upto", upto)));
         let writing = async {
-            let fresh = save::add_lanes(client, resident, changes).await?;
-            let mut pipeline = Pipeline::new(client);
+            let fresh = save::add_lanes(link, resident, changes).await?;
+            let mut pipeline = Pipeline::new(link);
             let order = Writing { resident, fresh: &fresh, changes, meta }.add(&mut pipeline)?;
-            pipeline.plain("COMMIT");
-            let answers = pipeline.run().await?;
+            let answers = pipeline.over().await?;
             let last = order.map(|order| order.read(&answers)).transpose()?;
             Ok::<_, Fault>((last, fresh))
         };
@@ -261,8 +271,8 @@ impl PostgresStore {
             if self.connect().is_err() {
                 continue;
             }
-            let client = self.client.as_ref()?;
-            match self.driver.block_on(fate(client, transaction, changes)) {
+            let link = self.link().ok()?;
+            match self.driver.block_on(fate(link, transaction, changes)) {
                 Ok(Some(fate)) => return Some(fate),
                 Ok(None) => {}
                 Err(_) => self.client = None,
@@ -285,9 +295,7 @@ impl PostgresStore {
             return;
         }
         self.kept = Instant::now();
-        if let Some(client) = &self.client
-            && let Err(fault) = self.driver.block_on(keep::keep(client))
-        {
+        if let Err(fault) = self.link().and_then(|link| self.driver.block_on(keep::keep(link))) {
             tracing::debug!(%fault, "the database was not kept in order this time");
             if matches!(fault, Fault::Away(_)) {
                 self.client = None;
@@ -326,7 +334,8 @@ impl Store for PostgresStore {
             Err(fault) => return Err(self.failed(fault)),
         };
         changes.place(UNPLACED, last.unwrap_or(0));
-        if !changes.events.is_empty() {
+        if let Some(recorded) = changes.events.last() {
+            self.resident.cursor = recorded.event.cursor;
             self.hints.tell();
         }
         Ok(())
@@ -336,11 +345,11 @@ impl Store for PostgresStore {
         self.connect().map_err(|fault| self.failed(fault))?;
         self.roll_back();
         self.keep();
-        let Some(client) = &self.client else { return Err(StoreError::Busy("no connection".to_owned())) };
+        let link = self.link().map_err(StoreError::from)?;
         let now = self.resident.clock.now();
         let marks = now.since(self.mark) >= MARK_EVERY;
         let asked = async {
-            let mut pipeline = Pipeline::new(client);
+            let mut pipeline = Pipeline::new(link);
             if marks {
                 pipeline.plain(MARKING);
                 pipeline.call(MARK, vec![Value::Int(now.ticks())]);
@@ -375,7 +384,7 @@ impl Drop for PostgresStore {
         let Numbers { next, end } = self.resident.numbers;
         let Some(client) = self.client.take().filter(|_| next < end) else { return };
         let given = self.driver.block_on(async {
-            let mut pipeline = Pipeline::new(&client);
+            let mut pipeline = Pipeline::new(Link::once(&client));
             pipeline.plain("BEGIN");
             pipeline.call(load::LOCK_BLOCKS, Vec::new());
             pipeline.call(GIVE_BACK, vec![Value::Int(next), Value::Int(end - BLOCK)]);

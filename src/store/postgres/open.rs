@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio_postgres::Client;
+use deadpool_postgres::ClientWrapper;
 
 use super::clock::DatabaseClock;
 use super::columns::{Value, fields};
@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::error::{Fault, OpenError, Result};
 use super::hints::Hints;
 use super::lanes::Lanes;
-use super::link::Pipeline;
+use super::link::{Link, Pipeline};
 use super::points::Points;
 use super::reader::PostgresReader;
 use super::{Numbers, PostgresStore, Resident, keep, load, migrate, target};
@@ -86,6 +86,8 @@ pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<Postgr
         told,
         damage,
         aside: std::collections::BTreeSet::new(),
+        controls: false,
+        cursor: 0,
     };
     let store = PostgresStore {
         driver,
@@ -112,23 +114,24 @@ struct Found {
 async fn prepare(
     connector: &Connector,
     options: &Options,
-) -> std::result::Result<(Client, Found), OpenError> {
+) -> std::result::Result<(ClientWrapper, Found), OpenError> {
     let refused = |fault: Fault| OpenError::Refused(fault.to_string());
     let client = reach(connector).await?;
-    target::whole(&client, connector).await?;
-    keep::keep(&client).await.map_err(refused)?;
-    let found = resume(&client, options).await.map_err(refused)?;
+    let link = Link::once(&client);
+    target::whole(link, connector).await?;
+    keep::keep(link).await.map_err(refused)?;
+    let found = resume(link, options).await.map_err(refused)?;
     // A move that has begun since has not seen this node's mark, or sees the next ones and gives way.
-    target::whole(&client, connector).await?;
+    target::whole(link, connector).await?;
     Ok((client, found))
 }
 
 /// Connects, and makes sure that the database is fit and has the latest tables.
-pub(super) async fn reach(connector: &Connector) -> std::result::Result<Client, OpenError> {
+pub(super) async fn reach(connector: &Connector) -> std::result::Result<ClientWrapper, OpenError> {
     let unreachable =
         |fault: Fault| OpenError::Unreachable { database: connector.name(), what: fault.to_string() };
     let mut client = connector.connect().await.map_err(unreachable)?;
-    if check(&client).await? {
+    if check(Link::once(&client)).await? {
         tracing::warn!(
             "the database runs with synchronous_commit=off: what longrun acknowledges can be lost in a crash of it"
         );
@@ -138,9 +141,9 @@ pub(super) async fn reach(connector: &Connector) -> std::result::Result<Client, 
 }
 
 /// Makes sure that a database is fit; whether it may lose what it has acknowledged in a crash of its own.
-pub(super) async fn check(client: &Client) -> std::result::Result<bool, OpenError> {
+pub(super) async fn check(link: Link<'_>) -> std::result::Result<bool, OpenError> {
     let refused = |fault: Fault| OpenError::Refused(fault.to_string());
-    let mut pipeline = Pipeline::new(client);
+    let mut pipeline = Pipeline::new(link);
     let checks = pipeline.call(CHECKS, Vec::new());
     let answers = pipeline.run().await.map_err(refused)?;
     let Some(row) = answers.of(checks).first() else { return Ok(false) };
@@ -163,9 +166,9 @@ pub(super) async fn check(client: &Client) -> std::result::Result<bool, OpenErro
 
 /// Reads the clock's mark and the epoch. Where no node has looked for so long that live workers could not be heard, leases
 /// rest, so that those speak first.
-async fn resume(client: &Client, options: &Options) -> Result<Found> {
+async fn resume(link: Link<'_>, options: &Options) -> Result<Found> {
     let epoch = i64::from(fresh_epoch()?);
-    let mut pipeline = Pipeline::new(client);
+    let mut pipeline = Pipeline::new(link);
     pipeline.call(ADD_META, vec![Value::texts(["epoch"]), Value::ints([epoch])]);
     let (meta, now) = (pipeline.call(META, Vec::new()), pipeline.call(NOW, Vec::new()));
     let last_event = pipeline.call(LAST_EVENT, Vec::new());
@@ -190,7 +193,7 @@ async fn resume(client: &Client, options: &Options) -> Result<Found> {
     };
     let clock = Arc::new(Clock::new(source, mark));
     let now = clock.now();
-    let mut pipeline = Pipeline::new(client);
+    let mut pipeline = Pipeline::new(link);
     if mark.is_none_or(|mark| now.since(mark) > limits::TICK_LATE) {
         let most = i64::from(limits::LEASE_REST_SECONDS_MAX);
         pipeline.call(load::REST, vec![Value::Int(now.ticks()), Value::Int(most)]);

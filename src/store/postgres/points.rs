@@ -8,9 +8,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::columns::{Value, fields_after};
 use super::error::Result;
-use super::link::Pipeline;
-use super::operations::{self, WHOLE, WHOLE_FROM, width};
-use super::reader::PostgresReader;
+use super::operations::{self, BY_ID, WHOLE, WHOLE_FROM, width};
+use super::reader::{PostgresReader, READ};
 use crate::operation::{Operation, OperationId, TenantId};
 use crate::store::StoreError;
 use crate::store::stored::damage::sound;
@@ -21,14 +20,8 @@ const TOGETHER: usize = 2;
 const BATCH: usize = 256;
 
 /// By tenant and id, each with its place among those asked for.
-static BY_IDS: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT {}, v.place FROM {WHOLE_FROM} \
-         JOIN unnest($1::text[], $2::bytea[]) WITH ORDINALITY v (tenant, id, place) \
-         ON o.tenant = v.tenant AND o.id = v.id",
-        *WHOLE
-    )
-});
+static BY_IDS: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {}, named.place FROM {WHOLE_FROM} {BY_ID}", *WHOLE));
 
 type Key = (TenantId, OperationId);
 type Answer = std::result::Result<Option<Operation>, StoreError>;
@@ -112,13 +105,13 @@ async fn read(reader: &PostgresReader, asked: HashMap<Key, Vec<oneshot::Sender<A
 /// Those that are there; one that cannot be read is told of to whom it concerns.
 async fn find(reader: &PostgresReader, keys: &[Key]) -> Result<Vec<Answer>> {
     let client = reader.client().await?;
-    let mut pipeline = Pipeline::new(&client);
+    let mut pipeline = client.reading(&READ);
     let tenants = Value::texts(keys.iter().map(|(tenant, _)| tenant.as_str()));
     let ids = Value::Blobs(keys.iter().map(|(_, id)| Some(id.0.as_bytes().as_slice())).collect());
     let found = pipeline.call(&BY_IDS, vec![tenants, ids]);
-    let answers = pipeline.run().await?;
+    let answers = pipeline.over().await?;
     let rows = answers.of(found);
-    reader.lanes.meet(&client, &reader.damage, rows.iter().filter_map(operations::lane_of)).await?;
+    reader.lanes.meet(client.link(), &reader.damage, rows.iter().filter_map(operations::lane_of)).await?;
     let mut told = vec![Ok(None); keys.len()];
     for row in rows {
         let place = usize::try_from(fields_after(row, width()).int()? - 1).ok();

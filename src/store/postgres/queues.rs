@@ -19,9 +19,9 @@ const CONCERNED: &str = "(q.tenant, q.name) IN (SELECT * FROM unnest($1::text[],
      OR q.tenant = ANY ($3) \
      OR (q.tenant, q.name) IN (SELECT l.tenant, l.queue FROM longrun.lane l WHERE l.id IN ( \
          SELECT o.lane FROM longrun.operation o JOIN unnest($4::text[], $5::bytea[]) AS named (tenant, id) \
-             ON o.tenant = named.tenant AND o.id = named.id \
+             ON o.id = named.id AND o.tenant IS NOT DISTINCT FROM named.tenant \
          UNION ALL SELECT o.lane FROM longrun.operation o JOIN unnest($6::text[], $7::text[]) AS named (tenant, key) \
-             ON o.tenant = named.tenant AND o.key = named.key \
+             ON o.key = named.key AND o.tenant IS NOT DISTINCT FROM named.tenant \
          UNION ALL SELECT le.lane FROM longrun.lease le JOIN longrun.lane ll ON ll.id = le.lane \
              JOIN unnest($8::text[], $9::text[], $10::text[]) AS named (tenant, worker, claim) \
              ON ll.tenant = named.tenant AND le.worker = named.worker AND le.claim = named.claim \
@@ -56,8 +56,16 @@ pub(super) struct Asked {
     changing: Option<(Place, Place)>,
 }
 
-/// Asks for them.
-pub(super) fn ask<'a>(pipeline: &mut Pipeline<'a>, touches: &'a Touches, due: &[Seq]) -> Asked {
+/// Asks for them; where no queue has controls there is nothing to ask.
+pub(super) fn ask<'a>(
+    pipeline: &mut Pipeline<'a>,
+    touches: &'a Touches,
+    due: &[Seq],
+    controls: bool,
+) -> Asked {
+    if !controls {
+        return Asked { concerned: None, changing: None };
+    }
     let Touches { ids, keys, claims, wants, waiting, queues, lanes, .. } = touches;
     let mut named: HashSet<(&TenantId, &QueueName)> =
         lanes.iter().map(|lane| (&lane.tenant, &lane.queue)).collect();

@@ -5,18 +5,19 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Object, Pool};
-use tokio_postgres::{Client, Row};
+use deadpool_postgres::Pool;
+use tokio_postgres::Row;
 
 use super::columns::{Value, fields};
 use super::error::{Fault, Result};
 use super::hints::Hints;
 use super::lanes::Lanes;
-use super::link::Pipeline;
+use super::link::{Begin, Lent};
 use super::load::seqs;
 use super::operations::{self, BARE_COLUMNS, FROM, WHOLE, WHOLE_FROM};
 use super::points::{self, Points};
 use super::{counts, history, inbox, list};
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::operation::{Attempt, LeaseToken, Operation, OperationId, QueueName, Seq, TenantId, Timestamp};
 use crate::store::clock::{Clock, ClockState};
@@ -29,9 +30,15 @@ use crate::store::{
     StoreError, Whose,
 };
 
-/// How every transaction that reads begins.
-pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '1s'; \
-     SET LOCAL jit = off";
+const READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// How a transaction begins that reads what is named.
+pub(super) static READ: LazyLock<Begin> =
+    LazyLock::new(|| Begin::new(READ_ONLY, &[("statement_timeout", "5s")]));
+/// How one begins that looks through much.
+pub(super) static LIST: LazyLock<Begin> = LazyLock::new(|| {
+    let longest = format!("{}ms", limits::SCAN_MAX.as_millis());
+    Begin::new(READ_ONLY, &[("statement_timeout", &longest)])
+});
 
 static BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM {WHOLE_FROM} WHERE o.seq = ANY ($1)", *WHOLE));
@@ -73,11 +80,11 @@ impl std::fmt::Debug for PostgresReader {
 }
 
 impl PostgresReader {
-    pub(super) async fn client(&self) -> Result<Object> {
+    pub(super) async fn client(&self) -> Result<Lent> {
         let began = Instant::now();
         let client = self.pool.get().await;
         self.metrics.database.connection_wait.observe(began.elapsed().as_secs_f64());
-        Ok(client?)
+        Ok(Lent { client: client?, is_session: self.hints.are_sessions() })
     }
 
     /// Connections in use, and those at rest.
@@ -89,28 +96,23 @@ impl PostgresReader {
     /// One statement.
     pub(super) async fn ask<'v>(&self, sql: &'v str, values: Vec<Value<'v>>) -> Result<Vec<Row>> {
         let client = self.client().await?;
-        let mut pipeline = Pipeline::new(&client);
-        pipeline.call(sql, values);
-        Ok(pipeline.run().await?.into_rows())
+        let mut pipeline = client.reading(&READ);
+        let asked = pipeline.call(sql, values);
+        Ok(pipeline.over().await?.take(asked))
     }
 
     /// The operations of these numbers that are there and can be read.
-    pub(super) async fn numbered(
-        &self,
-        client: &Client,
-        of: &[Seq],
-        payloads: bool,
-    ) -> Result<Vec<Operation>> {
+    pub(super) async fn numbered(&self, client: &Lent, of: &[Seq], payloads: bool) -> Result<Vec<Operation>> {
         let (sql, read) = if payloads {
             (&*BY_SEQ, operations::whole as fn(&Row, &Lanes, &Damage) -> _)
         } else {
             (&*BARE_BY_SEQ, operations::read as _)
         };
-        let mut pipeline = Pipeline::new(client);
+        let mut pipeline = client.reading(&READ);
         let found = pipeline.call(sql, vec![seqs(of)]);
-        let answers = pipeline.run().await?;
+        let answers = pipeline.over().await?;
         let rows = answers.of(found);
-        self.lanes.meet(client, &self.damage, rows.iter().filter_map(operations::lane_of)).await?;
+        self.lanes.meet(client.link(), &self.damage, rows.iter().filter_map(operations::lane_of)).await?;
         let sound = |row| sound(read(row, &self.lanes, &self.damage)).transpose();
         rows.iter().filter_map(sound).collect()
     }
@@ -142,11 +144,11 @@ impl PostgresReader {
 
     async fn leases(&self, tenant: &TenantId) -> Result<Vec<Held>> {
         let client = self.client().await?;
-        let mut pipeline = Pipeline::new(&client);
+        let mut pipeline = client.reading(&READ);
         let found = pipeline.call(HELD, vec![Value::Text(tenant.as_str().into())]);
-        let answers = pipeline.run().await?;
+        let answers = pipeline.over().await?;
         let lanes = answers.of(found).iter().filter_map(|row| row.try_get(2).ok());
-        self.lanes.meet(&client, &self.damage, lanes).await?;
+        self.lanes.meet(client.link(), &self.damage, lanes).await?;
         let read = |row: &Row| {
             let mut fields = fields(row);
             Ok(Held {
@@ -168,11 +170,11 @@ impl PostgresReader {
 
     async fn small_tables(&self) -> Result<Registry> {
         let client = self.client().await?;
-        let mut pipeline = Pipeline::new(&client);
+        let mut pipeline = client.reading(&READ);
         let workers = pipeline.call(&WORKERS, Vec::new());
         let credentials = pipeline.call(&CREDENTIALS, Vec::new());
         let queues = pipeline.call(&QUEUES, Vec::new());
-        let answers = pipeline.run().await?;
+        let answers = pipeline.over().await?;
         let mut registry = Registry::default();
         for row in answers.of(workers) {
             let read = registry::worker(&mut fields(row));
@@ -262,6 +264,10 @@ impl Reader for PostgresReader {
 impl SharedReader for PostgresReader {
     async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> std::result::Result<Events, StoreError> {
         told(history::tail(self, after, limit)).await
+    }
+
+    fn commit_hints(&self) -> tokio::sync::watch::Receiver<()> {
+        self.hints.heard()
     }
 
     async fn deposits(

@@ -8,12 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::Client;
-
 use super::columns::{Value, Values, fields};
 use super::error::Result;
 use super::lanes::LaneId;
-use super::link::{Answers, Pipeline, Place};
+use super::link::{Answers, Link, Pipeline, Place};
 use super::load::{KNOWN_LANES, as_int, lane_values, seqs};
 use super::{Resident, writes};
 use crate::limits;
@@ -28,7 +26,7 @@ pub(super) const UNPLACED: i64 = 1 << 62;
 pub(super) type FreshLanes = HashMap<Arc<Lane>, LaneId>;
 
 /// Writes the lanes that this node has not met, and reads their numbers.
-pub(super) async fn add_lanes(client: &Client, resident: &Resident, changes: &Changes) -> Result<FreshLanes> {
+pub(super) async fn add_lanes(link: Link<'_>, resident: &Resident, changes: &Changes) -> Result<FreshLanes> {
     // Whatever is new is told by an event.
     let recorded = changes.events.iter().map(|recorded| &recorded.event.operation.spec.lane);
     let fresh: HashSet<&Arc<Lane>> = recorded.filter(|lane| resident.lanes.id(lane).is_none()).collect();
@@ -37,7 +35,7 @@ pub(super) async fn add_lanes(client: &Client, resident: &Resident, changes: &Ch
         return Ok(added);
     }
     let named: Vec<&Lane> = fresh.iter().map(|lane| &***lane).collect();
-    let mut pipeline = Pipeline::new(client);
+    let mut pipeline = Pipeline::new(link);
     pipeline.call(writes::ADD_LANES, lane_values(&named));
     let found = pipeline.call(KNOWN_LANES, lane_values(&named));
     for found in pipeline.run().await?.of(found) {
@@ -88,7 +86,7 @@ impl<'a> Writing<'a> {
         self.add_deleted(pipeline);
         let order = (!changes.events.is_empty()).then(|| Order {
             lock: pipeline.call(writes::ORDER, Vec::new()),
-            last: pipeline.call(writes::LAST_CURSOR, Vec::new()),
+            last: pipeline.call(writes::LAST_CURSOR, vec![Value::Int(self.resident.cursor)]),
         });
         self.add_operations(pipeline)?;
         self.add_payloads(pipeline);

@@ -4,14 +4,14 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use deadpool_postgres::ClientWrapper;
 use futures_util::StreamExt;
-use tokio_postgres::Client;
 
 use super::columns::{Value, Values, fields};
 use super::connect::Connector;
 use super::driver::Driver;
 use super::error::{OpenError, Result};
-use super::link::Pipeline;
+use super::link::{Link, Pipeline};
 use super::{keep, open};
 use crate::store::sqlite::Standing;
 use crate::store::stored::table::{Cell, Column, Kind, Sum, TABLES, Table, cells};
@@ -67,13 +67,13 @@ pub(in crate::store) enum Found {
 /// The database.
 pub(in crate::store) struct Target {
     driver: Driver,
-    client: Client,
+    client: ClientWrapper,
     name: String,
 }
 
 /// A node does not serve what is not whole.
-pub(super) async fn whole(client: &Client, connector: &Connector) -> std::result::Result<(), OpenError> {
-    let mut pipeline = Pipeline::new(client);
+pub(super) async fn whole(link: Link<'_>, connector: &Connector) -> std::result::Result<(), OpenError> {
+    let mut pipeline = Pipeline::new(link);
     pipeline.call(MOVING, Vec::new());
     let marks = pipeline.run().await.map_err(|fault| OpenError::Refused(fault.to_string()))?;
     if marks.into_rows().is_empty() { Ok(()) } else { Err(OpenError::Moving { database: connector.name() }) }
@@ -96,20 +96,20 @@ impl Target {
 
     /// Looks at what is there, and marks what is to become this store. One that was `brought` there once may only go on.
     pub(in crate::store) fn begin(&self, source: &Standing, brought: bool) -> Result<Found> {
-        let client = &self.client;
+        let link = self.link();
         self.driver.block_on(async {
-            client.batch_execute("BEGIN").await?;
-            let found = begin(client, source, brought).await;
-            client.batch_execute(if found.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+            link.client().batch_execute("BEGIN").await?;
+            let found = begin(link, source, brought).await;
+            link.client().batch_execute(if found.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
             let found = match found? {
-                Found::Empty if is_served(client).await? => Found::Served,
+                Found::Empty if is_served(link).await? => Found::Served,
                 found => found,
             };
             match found {
-                Found::Served => client.batch_execute(UNMARK).await?,
+                Found::Served => link.client().batch_execute(UNMARK).await?,
                 Found::Empty | Found::Part | Found::Stale => {
                     let (first, last) = source.events.unwrap_or((source.last_cursor, source.last_cursor));
-                    keep::cover(client, first, last).await?;
+                    keep::cover(link, first, last).await?;
                 }
                 _ => {}
             }
@@ -173,7 +173,7 @@ impl Target {
             }
         }
         self.driver.block_on(async {
-            let mut pipeline = Pipeline::new(&self.client);
+            let mut pipeline = Pipeline::new(self.link());
             pipeline.plain(BEGIN);
             pipeline.call(&sql, values.columns());
             pipeline.plain("COMMIT");
@@ -217,7 +217,7 @@ impl Target {
         self.driver.block_on(async {
             // Nobody has counted yet; the first queries would be planned for empty tables.
             self.client.batch_execute(&analyze).await?;
-            let mut pipeline = Pipeline::new(&self.client);
+            let mut pipeline = Pipeline::new(self.link());
             pipeline.plain("BEGIN");
             pipeline.call(NEXT_SEQ, vec![Value::Int(next_seq)]);
             pipeline.call(NEXT_LANE, Vec::new());
@@ -229,8 +229,12 @@ impl Target {
         })
     }
 
+    fn link(&self) -> Link<'_> {
+        Link::once(&self.client)
+    }
+
     fn ask(&self, sql: &str, values: Vec<Value<'_>>) -> Result<Vec<tokio_postgres::Row>> {
-        self.driver.block_on(ask(&self.client, sql, values))
+        self.driver.block_on(ask(self.link(), sql, values))
     }
 }
 
@@ -242,16 +246,16 @@ fn key<'c>(table: &'c Table, columns: &'c [Column]) -> impl Iterator<Item = &'c 
     table.key.iter().filter_map(|name| columns.iter().find(|column| column.name == *name))
 }
 
-async fn ask(client: &Client, sql: &str, values: Vec<Value<'_>>) -> Result<Vec<tokio_postgres::Row>> {
-    let mut pipeline = Pipeline::new(client);
+async fn ask(link: Link<'_>, sql: &str, values: Vec<Value<'_>>) -> Result<Vec<tokio_postgres::Row>> {
+    let mut pipeline = Pipeline::new(link);
     pipeline.call(sql, values);
     Ok(pipeline.run().await?.into_rows())
 }
 
-async fn begin(client: &Client, source: &Standing, brought: bool) -> Result<Found> {
-    ask(client, ALONE, Vec::new()).await?;
+async fn begin(link: Link<'_>, source: &Standing, brought: bool) -> Result<Found> {
+    ask(link, ALONE, Vec::new()).await?;
     let (mut epoch, mut moving_epoch, mut moving_mark) = (None, None, None);
-    for row in &ask(client, MARKS, Vec::new()).await? {
+    for row in &ask(link, MARKS, Vec::new()).await? {
         let mut fields = fields(row);
         match (fields.text()?, fields.int()?) {
             ("epoch", value) => epoch = Some(value),
@@ -264,7 +268,7 @@ async fn begin(client: &Client, source: &Standing, brought: bool) -> Result<Foun
         Some(epoch) if epoch != own => Found::OtherPart,
         Some(_) if moving_mark == Some(source.mark) => Found::Part,
         Some(_) => Found::Stale,
-        None => match filled(client).await? {
+        None => match filled(link).await? {
             Some(_) if epoch == Some(own) => Found::Whole,
             Some(table) => Found::Other(table),
             None if brought => Found::Gone,
@@ -272,19 +276,19 @@ async fn begin(client: &Client, source: &Standing, brought: bool) -> Result<Foun
         },
     };
     if found == Found::Stale {
-        client.batch_execute(&format!("TRUNCATE {}", all_tables())).await?;
+        link.client().batch_execute(&format!("TRUNCATE {}", all_tables())).await?;
     }
     if matches!(found, Found::Empty | Found::Stale) {
-        ask(client, MARK, vec![Value::Int(own), Value::Int(source.mark)]).await?;
+        ask(link, MARK, vec![Value::Int(own), Value::Int(source.mark)]).await?;
     }
     Ok(found)
 }
 
 /// The first table that has rows.
-async fn filled(client: &Client) -> Result<Option<&'static str>> {
+async fn filled(link: Link<'_>) -> Result<Option<&'static str>> {
     for table in &TABLES {
         let sql = format!("SELECT 1 FROM longrun.{} LIMIT 1", table.name);
-        if !ask(client, &sql, Vec::new()).await?.is_empty() {
+        if !ask(link, &sql, Vec::new()).await?.is_empty() {
             return Ok(Some(table.name));
         }
     }
@@ -292,9 +296,9 @@ async fn filled(client: &Client) -> Result<Option<&'static str>> {
 }
 
 /// Whether a node is at work. One that has not read the mark of the move has left its own before, and leaves another soon.
-pub(super) async fn is_served(client: &Client) -> Result<bool> {
+pub(super) async fn is_served(link: Link<'_>) -> Result<bool> {
     let seen = async || -> Result<Option<(i64, i64)>> {
-        let rows = ask(client, SEEN, Vec::new()).await?;
+        let rows = ask(link, SEEN, Vec::new()).await?;
         let read = |row| -> Result<_> {
             let mut fields = fields(row);
             Ok((fields.int()?, fields.int()?))

@@ -11,9 +11,10 @@ pub(super) const ADD_LANES: &str = "INSERT INTO longrun.lane (tenant, queue, ope
 /// to right.
 pub(super) const ORDER: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, \
      pg_advisory_xact_lock(7804106202), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-pub(super) const LAST_CURSOR: &str = "SELECT set_config('longrun.last_cursor', greatest( \
-     coalesce((SELECT max(cursor) FROM longrun.event), 0), \
-     coalesce((SELECT value FROM longrun.meta WHERE key = 'pruned_upto'), 0))::text, true)::bigint";
+/// From one that is known on, so that older partitions are not looked into.
+pub(super) const LAST_CURSOR: &str = "SELECT set_config('longrun.last_cursor', greatest($1, \
+     (SELECT max(cursor) FROM longrun.event WHERE cursor > $1), \
+     (SELECT value FROM longrun.meta WHERE key = 'pruned_upto'))::text, true)::bigint";
 
 /// A statement that gives one row for each that it changed, and how many those are to be.
 fn guarded(sql: &str, expected: &str) -> String {

@@ -43,14 +43,6 @@ async fn another_node_hears_of_every_commit() {
 }
 
 #[tokio::test]
-async fn a_node_hears_of_its_own_commits_without_the_database() {
-    let (hints, mut heard) = listening(&Database::create()).await;
-    heard.mark_unchanged();
-    hints.tell();
-    assert!(heard.has_changed().unwrap());
-}
-
-#[tokio::test]
 async fn a_connection_that_was_lost_is_made_again() {
     let database = Database::create();
     let (one, _) = listening(&database).await;
@@ -73,4 +65,14 @@ async fn where_nothing_comes_back_nothing_is_heard() {
     let mut heard = false;
     let silent = node(&here, &elsewhere).line.listen(&mut heard).await;
     assert!(silent.is_ok() && !heard, "{silent:?}");
+}
+
+#[tokio::test]
+async fn what_comes_back_shows_that_connections_are_sessions() {
+    let (here, elsewhere) = (Database::create(), Database::create());
+    let silent = node(&here, &elsewhere);
+    silent.line.listen(&mut false).await.unwrap();
+    assert!(!silent.are_sessions());
+    let (hints, _heard) = listening(&here).await;
+    assert!(hints.are_sessions());
 }
