@@ -130,10 +130,11 @@ impl<'a> Loading<'a> {
         let answers = pipeline.run().await?;
         self.meet_lanes(&answers).await?;
         let transaction = self.take_clock(&answers, asked.clock)?;
+        self.take_block(&answers, asked.block)?;
+        // The block is this node's, whatever becomes of the transaction.
         if self.resident.controls && !controls {
             return Ok(None);
         }
-        self.take_block(&answers, asked.block)?;
         self.take_named(&answers, &asked)?;
         self.take_lanes(&answers, asked.lanes)?;
         for row in asked.deposits.map_or(&[][..], |place| answers.of(place)) {
