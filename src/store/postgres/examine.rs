@@ -4,6 +4,7 @@ use super::columns::fields;
 use super::connect::Connector;
 use super::driver::Driver;
 use super::error::{Fault, OpenError};
+use super::link::Link;
 use super::migrate::{self, SCHEMA};
 use super::{open, target};
 use crate::operation::Timestamp;
@@ -34,13 +35,13 @@ pub fn examine(url: &str) -> std::result::Result<Examined, OpenError> {
                 return Ok(Err(OpenError::Unreachable { database: name.clone(), what: fault.to_string() }));
             }
         };
-        let loses = match open::check(&client).await {
+        let loses = match open::check(Link::once(&client)).await {
             Ok(loses) => loses,
             Err(error) => return Ok(Err(error)),
         };
         let schema = migrate::version(&client).await?;
         if schema.is_some()
-            && let Err(error) = target::whole(&client, &connector).await
+            && let Err(error) = target::whole(Link::once(&client), &connector).await
         {
             return Ok(Err(error));
         }

@@ -4,7 +4,7 @@
 use super::columns::Value;
 use super::connect::Connector;
 use super::driver::Driver;
-use super::link::Pipeline;
+use super::link::{Link, Pipeline};
 use super::open::{self, fresh_epoch};
 use super::target;
 use crate::store::backup::{BackupError, LEAP};
@@ -27,17 +27,17 @@ pub(in crate::store) fn mark(url: &str) -> Result<String, BackupError> {
     let driver = Driver::new()?;
     let reached = driver.block_on(async {
         Ok(match open::reach(&connector).await {
-            Ok(client) => target::whole(&client, &connector).await.map(|()| client),
+            Ok(client) => target::whole(Link::once(&client), &connector).await.map(|()| client),
             Err(error) => Err(error),
         })
     });
     let client = reached.map_err(|fault| refused(fault.to_string()))??;
     let served = driver.block_on(async {
-        if target::is_served(&client).await? {
+        if target::is_served(Link::once(&client)).await? {
             return Ok(true);
         }
         let leap = || vec![Value::Int(LEAP)];
-        let mut pipeline = Pipeline::new(&client);
+        let mut pipeline = Pipeline::new(Link::once(&client));
         pipeline.plain("BEGIN");
         pipeline.call(META, vec![Value::Int(i64::from(fresh_epoch()?))]);
         pipeline.call(LEAP_OPERATIONS, leap());
@@ -46,7 +46,7 @@ pub(in crate::store) fn mark(url: &str) -> Result<String, BackupError> {
         pipeline.plain("COMMIT");
         pipeline.run().await?;
         // A node that has read the old history at this very moment leaves its mark, and others after it.
-        target::is_served(&client).await
+        target::is_served(Link::once(&client)).await
     });
     match served {
         Ok(false) => Ok(name),
