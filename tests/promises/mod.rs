@@ -19,5 +19,6 @@ mod refusals;
 mod reports;
 mod retention;
 mod synced;
+mod upgraded;
 mod watch;
 mod workers;
