@@ -1,6 +1,7 @@
 //! The manifests: that their parts find one another and the image, and that a pod gives nothing away.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
@@ -63,7 +64,12 @@ fn the_servers_are_the_image() {
         let (context, container) = (&pod(&server)["securityContext"], container(&server));
         assert_eq!(format!("{}:{}", context["runAsUser"], context["runAsGroup"]), user, "{file}");
         assert_eq!(format!("{0}:{0}", context["fsGroup"]), user, "{file}: its volumes are another's");
-        assert_eq!(container["ports"], json!([{ "name": "http", "containerPort": port() }]), "{file}");
+        let listens: SocketAddr = set(&server, "LONGRUN_ADMIN_LISTEN").unwrap().parse().unwrap();
+        let metrics = listens.port();
+        let ports = json!([{ "name": "http", "containerPort": port() }, { "name": "metrics", "containerPort": metrics }]);
+        assert_eq!(container["ports"], ports, "{file}");
+        let told = &server["spec"]["template"]["metadata"]["annotations"];
+        assert_eq!(told["prometheus.io/port"], metrics.to_string(), "{file}");
         for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
             assert_eq!(container[probe]["httpGet"]["port"], "http", "{file}");
         }
@@ -115,6 +121,7 @@ fn every_selector_finds_the_pods_of_its_file() {
         let (_, pods) = pods.unwrap_or_else(|| panic!("{file} has no pods"));
         assert_eq!(*selector, pods["spec"]["template"]["metadata"]["labels"], "{file}");
         if object["kind"] == "Service" {
+            assert_eq!(each(&object["spec"]["ports"]).count(), 1, "{file}: metrics are for nobody outside");
             assert_eq!(object["spec"]["ports"][0]["port"], port(), "{file}");
             assert_eq!(
                 object["spec"]["ports"][0]["targetPort"],
