@@ -107,8 +107,8 @@ impl Adoption {
 
     async fn adopt(&self, deposit: &Deposit, submit: Submit) -> Result<Fate, Denied> {
         let (tenant, queue) = queue_of(&submit);
-        match self.tracker.adopt(submit).await {
-            Ok(()) | Err(Denied::Elsewhere) => Ok(Fate::Gone),
+        match self.tracker.submit_bare(submit).await {
+            Ok(_) | Err(Denied::Elsewhere) => Ok(Fate::Gone),
             Err(Denied::QueueFull) => Ok(Fate::Waits(tenant, queue)),
             Err(why @ (Denied::IdExists | Denied::TooManyLanes | Denied::Store(StoreError::Damaged))) => {
                 self.refuse(deposit, &why).await
@@ -129,8 +129,8 @@ impl Adoption {
             http::refused(deposit, OperationId::fresh(), now, &format!("id: {}: {why}", deposit.id))
         };
         let (tenant, queue) = queue_of(&refused);
-        match self.tracker.adopt(refused).await {
-            Ok(()) | Err(Denied::Elsewhere) => Ok(Fate::Gone),
+        match self.tracker.submit_bare(refused).await {
+            Ok(_) | Err(Denied::Elsewhere) => Ok(Fate::Gone),
             // Not even for this there is a place.
             Err(Denied::TooManyLanes) => Ok(Fate::Waits(tenant, queue)),
             Err(denied) => Err(denied),

@@ -98,6 +98,19 @@ pub const PROGRESS_WINDOW_SLOW: Duration = Duration::from_secs(10);
 pub const SUBMIT_LANE_MAX: usize = 8192;
 /// Submits that one turn of the intake loop takes, so that reports never wait long behind them.
 pub const TURN_SUBMITS_MAX: usize = 512;
+/// Lines of all bulk requests together that are on their way to the store: a quarter of a turn, so that who submits one
+/// operation never waits behind many.
+pub const BULK_LINES_MAX: usize = TURN_SUBMITS_MAX / 4;
+/// Bulk requests that are answered at a time: each may hold some MiB.
+pub const BULK_REQUESTS_MAX: usize = 8;
+/// When a bulk request that finds no place may come again.
+pub const BULK_RETRY_SECONDS: u32 = 5;
+/// Bytes of outcomes that are kept for a client which does not read yet: those of 10,000 lines and more.
+pub const BULK_OUTCOMES_BYTES_MAX: usize = 2 << 20;
+/// How long a line waits for a place among the submits, where those of others fill it.
+pub const BULK_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a bulk request's key: that of a line adds a slash and its number.
+pub const BULK_KEY_BYTES_MAX: usize = KEY_BYTES_MAX - 21;
 /// Reports that one turn of the intake loop takes, beyond which its commit would keep others waiting.
 pub const TURN_REPORTS_MAX: usize = 2000;
 /// Operations on which time itself acts in one turn of the intake loop.

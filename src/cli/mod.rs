@@ -7,6 +7,7 @@
 mod backup;
 mod bar;
 mod bench;
+mod bulk;
 mod cancel;
 mod completions;
 mod connection;

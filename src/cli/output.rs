@@ -143,10 +143,10 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// The same of something that is no operation.
-    pub(super) fn advance(&mut self, percent: f64, what: &str) {
+    /// The same of something that is no operation, with a percentage where there is one.
+    pub(super) fn advance(&mut self, percent: impl Into<Option<f64>>, what: &str) {
         if self.live {
-            self.bar.get_or_insert_with(|| Bar::on((self.draw)())).advance(Some(percent), what);
+            self.bar.get_or_insert_with(|| Bar::on((self.draw)())).advance(percent.into(), what);
         }
     }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use longrun_sdk::ClientError;
 use longrun_sdk::wire::{self, Json};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::bulk;
 use super::connection::Connection;
 use super::exit::{Exit, Failure};
 use super::output::Output;
@@ -25,6 +27,16 @@ pub(super) struct Submit {
     /// Its type, by which a worker's handler is found [default: noop]
     #[arg(value_name = "TYPE")]
     operation_type: Option<String>,
+
+    /// Hand many in: a JSON document a line, of a file or of stdin, each as the body of a request would be
+    ///
+    /// What became of each line is written as a line. Interrupted, it goes on where it was when it is run again with the
+    /// same input and the same --key.
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = [
+        "operation_type", "queue", "input", "id", "labels", "priority", "start", "expires", "timeout", "max_attempts",
+        "external", "wait", "watch",
+    ])]
+    bulk: Option<PathBuf>,
 
     /// The queue that it waits in [default: default]
     #[arg(long, value_name = "NAME")]
@@ -86,9 +98,12 @@ pub(super) struct Submit {
 impl Submit {
     pub(super) async fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let submit = self.to_wire()?;
         // Made here, so that it can be told where the answer is lost.
         let key = self.key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+        if let Some(from) = &self.bulk {
+            return bulk::submit(&client, &self.connection, from, &key, output).await;
+        }
+        let submit = self.to_wire()?;
         let submitted = client.submit(submit.idempotency_key(&key)).await;
         let mut found = submitted.map_err(|error| {
             let mut failure = self.connection.failure(&error);

@@ -4,14 +4,23 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use tokio::sync::Semaphore;
 
 use super::registry::Registry;
 use crate::auth::Keys;
+use crate::limits;
 use crate::tracker::Tracker;
 
 /// Shared by all routes. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<(Parts, Bulk)>);
+
+/// How many lines of bulk requests may be on their way to the store, and how many such requests there may be.
+#[derive(Debug)]
+pub(super) struct Bulk {
+    pub(super) lines: Semaphore,
+    pub(super) requests: Arc<Semaphore>,
+}
 
 /// What a server is made of, as its routes see it.
 #[derive(Debug)]
@@ -31,7 +40,15 @@ pub struct Parts {
 impl App {
     /// An application of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let bulk = Bulk {
+            lines: Semaphore::new(limits::BULK_LINES_MAX),
+            requests: Arc::new(Semaphore::new(limits::BULK_REQUESTS_MAX)),
+        };
+        Self(Arc::new((parts, bulk)))
+    }
+
+    pub(super) fn bulk(&self) -> &Bulk {
+        &self.0.1
     }
 }
 
@@ -39,6 +56,6 @@ impl Deref for App {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.0
     }
 }

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::limits;
 use crate::operation::{Refusal, Timestamp};
@@ -263,6 +264,22 @@ impl fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+/// An error that is a part of an answer to something else.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LineError {
+    code: &'static str,
+    message: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Cow<'static, str>>,
+}
+
+impl From<ApiError> for LineError {
+    fn from(error: ApiError) -> Self {
+        let code = error.code().as_str();
+        Self { code, message: error.0.message, target: error.0.target }
+    }
+}
 
 #[derive(Serialize)]
 struct Document<'a> {

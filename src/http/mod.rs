@@ -17,6 +17,7 @@ pub mod error;
 pub mod etag;
 pub mod headers;
 pub mod json;
+mod lines;
 pub mod odata;
 mod outer;
 pub mod prefer;

@@ -174,14 +174,13 @@ impl Tracker {
 
     /// Hands an operation in. Durable when it answers.
     pub async fn submit(&self, submit: Submit) -> Result<Submitted, Denied> {
-        let Submitted { operation, replayed } =
-            self.ask(|reply| Entry::Submit(Box::new(submit), reply)).await?;
+        let Submitted { operation, replayed } = self.submit_bare(submit).await?;
         Ok(Submitted { operation: self.with_payloads(operation).await?, replayed })
     }
 
-    /// The same for what was handed in without a node. Nobody waits for its answer.
-    pub async fn adopt(&self, submit: Submit) -> Result<(), Denied> {
-        self.ask(|reply| Entry::Submit(Box::new(submit), reply)).await.map(drop)
+    /// The same where nobody wants to see large payloads.
+    pub async fn submit_bare(&self, submit: Submit) -> Result<Submitted, Denied> {
+        self.ask(|reply| Entry::Submit(Box::new(submit), reply)).await
     }
 
     /// Takes an operation through a command. Durable when it answers, with the operation as it is then.

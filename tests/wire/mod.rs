@@ -1,6 +1,7 @@
 //! The wire as the documentation promises it, route by route and error by error.
 
 mod bad_input;
+mod bulk;
 mod change;
 mod cli;
 mod doctor;

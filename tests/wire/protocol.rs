@@ -74,6 +74,12 @@ fn assert_answers(answer: &Answer, block: &str, about: &str) {
                 _ => assert!(fits(said, expected), "{said}: {about}"),
             }
         }
+    } else if answer.header("content-type") == Some("application/x-ndjson") {
+        let said = answer.text();
+        assert_eq!(said.lines().count(), body.lines().count(), "{about}");
+        for (said, expected) in said.lines().zip(body.lines()) {
+            assert!(holds(&json(said), &json(expected)), "{about}");
+        }
     } else if body.is_empty() {
         assert!(answer.body.is_empty(), "{about}");
     } else {

@@ -1,6 +1,7 @@
 //! The routes, one file a verb. Each reads what was sent, asks the tracker, and shows what it says.
 
 mod attempts;
+pub(super) mod bulk;
 mod cancel;
 mod delete;
 mod events;

@@ -4,8 +4,10 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::bulk;
 use crate::auth::Caller;
 use crate::http::app::App;
+use crate::http::body::MediaType;
 use crate::http::error::ApiError;
 use crate::http::headers::{Base, idempotency_key};
 use crate::http::prefer::Prefer;
@@ -22,12 +24,15 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 ///
 /// It is durable when this answers. Repeating the request with the same `Idempotency-Key` (or the same `id`) and the
 /// same body answers with the same operation.
+///
+/// As `application/x-ndjson` there is one to a line, and the answer is a line for each of them, in their order, once it is
+/// durable. With an `Idempotency-Key` K the key of line n is K/n.
 #[utoipa::path(
     post,
     path = "/v1.0/operations",
     operation_id = "submitOperation",
     tag = "operations",
-    request_body = SubmitRequest,
+    request_body(content((SubmitRequest = "application/json"), (String = "application/x-ndjson"))),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat recognisable; up to 255 bytes"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`, `wait=N`"),
@@ -35,7 +40,8 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
     responses(
         (status = 201, description = "Created, or of a repeat: as it is now", body = OperationView),
         (status = 202, description = "With `Prefer: respond-async`: taken in, not ended", body = OperationView),
-        (status = 200, description = "A repeat with `respond-async` of one that has ended", body = OperationView),
+        (status = 200, description = "A repeat with `respond-async` of one that has ended; of many: what became of each line",
+            content((OperationView = "application/json"), (bulk::Outcome = "application/x-ndjson"))),
         (status = 400, description = "Not understood", body = ErrorBody),
         (status = 409, description = "Another operation has this id, or its key and its id differ", body = ErrorBody),
         (status = 422, description = "The key was used with another body", body = ErrorBody),
@@ -48,6 +54,9 @@ pub(super) async fn submit(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
+    if MediaType::of(&head.headers) == Ok(MediaType::JsonLines) {
+        return bulk::answer(app, caller, &head.headers, body);
+    }
     let prefer = Prefer::read(&head.headers);
     let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
     let key = idempotency_key(&head.headers)?;

@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
-use http::Method;
-use http::header::HeaderName;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Method};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Client, ClientError, Snapshot, header_value, json_body, snapshot};
 use crate::client::wait::{PREFER, prefer_wait};
-use crate::wire::Submit;
+use crate::wire::{LineOutcome, Submit};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const KEY_BYTES_MAX: usize = 255;
+const BULK_KEY_BYTES_MAX: usize = 234;
+const PATH: &str = "/v1.0/operations";
+const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+/// What a large request may take beyond what any other may.
+const BULK_WAIT: Duration = Duration::from_mins(1);
 
 impl Client {
     /// Hands an operation in. Once this returns, the operation is durable.
@@ -27,17 +33,39 @@ impl Client {
     /// at most 60 s). The status in the answer tells which.
     pub async fn submit_and_wait(&self, submit: Submit, wait: Duration) -> Result<Snapshot, ClientError> {
         let key = submit.idempotency_key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return Err(ClientError::InvalidRequest {
-                message: format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes, this one {}", key.len()),
-            });
-        }
-        let mut headers = vec![(IDEMPOTENCY_KEY, header_value(&key, "the idempotency key")?)];
+        let mut headers = vec![(IDEMPOTENCY_KEY, key_header(&key, KEY_BYTES_MAX)?)];
         if !wait.is_zero() {
             headers.push((PREFER, prefer_wait(wait)));
         }
         let body = Some(json_body(&submit)?);
         let deadline = Instant::now() + self.deadline + wait;
-        snapshot(&self.repeated(Method::POST, "/v1.0/operations", headers, body, wait, deadline).await?)
+        snapshot(&self.repeated(Method::POST, PATH, headers, body, wait, deadline).await?)
     }
+
+    /// Hands operations in, a JSON document a line; what became of each line, in their order. Once this returns, what was
+    /// accepted is durable.
+    ///
+    /// The request is repeated under the key while answers are lost, and makes nothing twice: the key of line n is `key/n`.
+    /// A line that is refused harms no other. Keep it to some MiB, and give each part of a larger file a key of its own.
+    pub async fn submit_lines(&self, key: &str, lines: Bytes) -> Result<Vec<LineOutcome>, ClientError> {
+        let headers = vec![
+            (IDEMPOTENCY_KEY, key_header(key, BULK_KEY_BYTES_MAX)?),
+            (CONTENT_TYPE, LINES),
+            (ACCEPT, LINES),
+        ];
+        let deadline = Instant::now() + self.deadline + BULK_WAIT;
+        let answer = self.repeated(Method::POST, PATH, headers, Some(lines), BULK_WAIT, deadline).await?;
+        let lines = answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let outcomes = lines.map(serde_json::from_slice).collect::<Result<_, _>>();
+        outcomes.map_err(|error| ClientError::InvalidAnswer { message: error.to_string() })
+    }
+}
+
+fn key_header(key: &str, bytes_max: usize) -> Result<HeaderValue, ClientError> {
+    if key.is_empty() || key.len() > bytes_max {
+        return Err(ClientError::InvalidRequest {
+            message: format!("such an idempotency key has 1 to {bytes_max} bytes, this one {}", key.len()),
+        });
+    }
+    header_value(key, "the idempotency key")
 }

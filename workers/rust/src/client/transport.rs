@@ -94,7 +94,7 @@ impl Transport {
         if !call.headers.iter().any(|(name, _)| name == ACCEPT) {
             request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
         }
-        if call.body.is_some() {
+        if call.body.is_some() && !call.headers.iter().any(|(name, _)| name == CONTENT_TYPE) {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         for (name, value) in call.headers {

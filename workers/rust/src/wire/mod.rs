@@ -7,6 +7,7 @@
 //! Payloads of users (`input`, `result`, `checkpoint`, …) are kept as the bytes that were sent, behind an
 //! [`Arc`]: a clone costs a counter, over HTTP they are copied once, in one process never.
 
+mod bulk;
 mod event;
 mod number;
 mod operation;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+pub use bulk::{LineOperation, LineOutcome};
 pub use event::{Event, EventKind};
 pub use operation::{Attempt, ErrorBody, Operation, OperationError, Retry, Status, Waiting};
 pub use queue::{Demand, HeldOperation, Queue, QueueChange, WorkerInfo};
