@@ -10,6 +10,7 @@ mod bench;
 mod bulk;
 mod cancel;
 mod completions;
+mod config;
 mod connection;
 mod delete;
 mod demo;
@@ -78,6 +79,7 @@ enum Subcommand {
     Work(work::Work),
     Workers(workers::Workers),
     Token(token::Token),
+    Config(config::Config),
     Doctor(Box<doctor::Doctor>),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -119,6 +121,7 @@ impl Subcommand {
             Self::Serve(serve) => serve.run(),
             Self::Dev(dev) => dev.run(),
             Self::Bench(bench) => bench.run(json),
+            Self::Config(config) => config.run(output),
             Self::Doctor(doctor) => doctor.run(output),
             Self::Backup(backup) => backup.run(output),
             Self::Restore(restore) => restore.run(output),

@@ -4,6 +4,7 @@ mod bad_input;
 mod bulk;
 mod change;
 mod cli;
+mod config;
 mod doctor;
 mod documents;
 mod examples;
