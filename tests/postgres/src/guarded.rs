@@ -28,6 +28,8 @@ if read -r signal; then
     done
 else
     kill -s QUIT $server
+    # A pooler does not know that one.
+    kill -s TERM $server
     wait $server
     rm -rf "$directory"
 fi
