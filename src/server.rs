@@ -219,7 +219,14 @@ impl Running {
         let url = format!("http://{}", self.address);
         let data = std::fs::canonicalize(&settings.data).unwrap_or_else(|_| settings.data.clone());
         println!("Longrun listens on {url}");
-        println!("its data is in {}", data.display());
+        if settings.database.is_some() {
+            println!(
+                "its data is in the database; only the socket to administer it is in {}",
+                data.display()
+            );
+        } else {
+            println!("its data is in {}", data.display());
+        }
         if let Some(address) = self.admin_address {
             println!("its metrics, without a token: http://{address}/metrics");
         }
