@@ -3,7 +3,7 @@
 //! [`connection`] accepts and bounds connections; `outer` stands around every request, gives it its identifier and
 //! completes its errors; [`table`] says what opens each route, [`routes`] are the routes. `body` and [`json`] read what
 //! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`], [`etag`] and [`odata`] read what was asked;
-//! [`view`] and `answer` show an operation. Whatever is refused, by whomever, has the one shape of [`error`].
+//! [`view`] and `answer` show an operation; `docs` is what a browser reads of all this. Whatever is refused, by whomever, has the one shape of [`error`].
 
 mod admin;
 mod answer;
@@ -13,6 +13,7 @@ mod body;
 pub mod connection;
 mod cors;
 mod denied;
+mod docs;
 pub mod error;
 pub mod etag;
 pub mod headers;
@@ -53,7 +54,7 @@ pub fn router(app: App) -> Router {
     let (router, document) = routes::table(app).finish();
     // Names and schemas have no way to fail.
     let document = serde_json::to_vec(&document).unwrap_or_default();
-    let router = router.layer(Extension(routes::Described(Bytes::from(document))));
+    let router = router.layer(Extension(routes::Described::new(Bytes::from(document))));
     match cors {
         Some(cors) => router.layer(cors),
         None => router,

@@ -44,7 +44,7 @@ fn is_about_one(route: &Entry) -> bool {
 
 /// Asks for a route; for which operation, where it acts on one.
 async fn ask(client: &Client, route: &Entry, id: &str) -> Answer {
-    let path = route.path.replace("{id}", id).replace("{name}", "media");
+    let path = route.path.replace("{id}", id).replace("{name}", "media").replace("{page}", "protocol");
     assert!(!path.contains('{'), "say here what stands for the parameters of {path}");
     let method = Method::from_bytes(route.method.as_bytes()).unwrap();
     if [Method::POST, Method::PATCH].contains(&method) {

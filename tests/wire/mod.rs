@@ -5,6 +5,7 @@ mod bulk;
 mod change;
 mod cli;
 mod config;
+mod docs;
 mod doctor;
 mod documents;
 mod examples;

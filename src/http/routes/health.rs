@@ -1,5 +1,7 @@
 //! Whether the server lives, whether it may be sent work, and what it understands.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::http::answer;
 use crate::http::app::App;
+use crate::http::docs::Pages;
 use crate::http::error::ApiError;
 use crate::operation::Timestamp;
 use crate::store::clock::ClockState;
@@ -83,9 +86,19 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<Response, ApiError>
     answer::json(status, &Readiness { status: word, clock, turns, commits })
 }
 
-/// The description of this API, as it is served.
+/// The description of this API, as it is served, and the pages that are made with it once somebody reads one.
 #[derive(Debug, Clone)]
-pub(in crate::http) struct Described(pub(in crate::http) Bytes);
+pub(in crate::http) struct Described(Bytes, Arc<OnceLock<Pages>>);
+
+impl Described {
+    pub(in crate::http) fn new(document: Bytes) -> Self {
+        Self(document, Arc::default())
+    }
+
+    pub(super) fn pages(&self) -> &Pages {
+        self.1.get_or_init(|| Pages::new(&self.0))
+    }
+}
 
 /// What the server understands: this document
 #[utoipa::path(
@@ -97,8 +110,8 @@ pub(in crate::http) struct Described(pub(in crate::http) Bytes);
         (status = 200, description = "OpenAPI 3.1", body = serde_json::Value),
     )
 )]
-pub(super) async fn openapi(Extension(Described(document)): Extension<Described>) -> Response {
-    let mut response = Response::new(document.into());
+pub(super) async fn openapi(Extension(described): Extension<Described>) -> Response {
+    let mut response = Response::new(described.0.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -4,6 +4,7 @@ mod attempts;
 pub(super) mod bulk;
 mod cancel;
 mod delete;
+mod docs;
 mod events;
 mod get;
 mod health;
@@ -53,6 +54,8 @@ pub fn table(app: App) -> Table {
         .route(Scope::Public, routes!(health::healthz))
         .route(Scope::Public, routes!(health::readyz))
         .route(Scope::Public, routes!(health::openapi))
+        .route(Scope::Public, routes!(docs::home))
+        .route(Scope::Public, routes!(docs::one))
         .route(Scope::ServerManage, routes!(metrics::metrics));
     if can_travel { table.route(Scope::Manage, routes!(travel::advance)) } else { table }
 }
