@@ -114,6 +114,10 @@ async fn clock_disk_and_settings_are_looked_at() {
     assert!(!stopped.data.join("other").exists());
     sql(&stopped, "UPDATE meta SET value = value + 36000000000 WHERE key = 'clock_mark'");
     one(&doctor(&stopped.data, &[]), "problem", "clock");
+    let moved = stopped.data.join("longrun.moved");
+    fs::write(&moved, "db.example/longrun\n").unwrap();
+    one(&doctor(&stopped.data, &[]), "problem", "data");
+    fs::remove_file(moved).unwrap();
     sql(&stopped, "PRAGMA user_version = 99");
     one(&doctor(&stopped.data, &[]), "problem", "data");
 }

@@ -35,6 +35,7 @@ pub(super) fn look(settings: &Settings, findings: &mut Findings) {
         Err(error) => {
             let advice = match error {
                 sqlite::OpenError::Corrupt { .. } => RESTORE,
+                sqlite::OpenError::Moved { .. } => "its operations go on in that database",
                 sqlite::OpenError::Newer { .. } => "this binary is older than the data: run the newer one",
                 _ => "run this as root or the server's user",
             };

@@ -13,7 +13,7 @@ use super::error::{Fault, OpenError, Result};
 use super::lanes::Lanes;
 use super::leases::{self, Leases};
 use super::migrate::{APPLICATION, SCHEMA};
-use super::open::{FILE, OTHER_CACHE_KIB, connection, hold, reading, refusal, settle};
+use super::open::{FILE, OTHER_CACHE_KIB, connection, hold, reading, refusal, settle, stays};
 use super::registry::{self, Meta};
 use super::{copy, figures, history, payload, space};
 use crate::operation::{Lane, Payload, Seq, State, Timestamp};
@@ -118,6 +118,7 @@ pub(in crate::store) fn examine(directory: &Path) -> std::result::Result<Examine
         Err(OpenError::Locked { .. }) => None,
         Err(error) => return Err(error),
     };
+    stays(directory)?;
     let connection = if lock.is_some() {
         let connection = connection(&file, OpenFlags::default(), OTHER_CACHE_KIB).map_err(refuse)?;
         settle(&connection, &file).map_err(refuse)?;
