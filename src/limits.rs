@@ -161,6 +161,12 @@ pub const NOTICES_WORKERS_MAX: usize = 10_000;
 pub const TOKEN_ID_BYTES_MAX: usize = 32;
 /// Queues that a token may be narrowed to: as many as one claim may name.
 pub const TOKEN_QUEUES_MAX: usize = CLAIM_QUEUES_MAX;
+/// How long a link to an operation may live: as long as nearly any page is of use.
+pub const LINK_LIFE_MAX: Duration = Duration::from_hours(30 * 24);
+/// How long a link lives where nothing is said: whoever follows an operation does so on the same day.
+pub const LINK_LIFE_DEFAULT: Duration = Duration::from_hours(24);
+/// Between two looks whether a link is still good that somebody watches by: what was revoked ends within five seconds.
+pub const LINK_CHECKED_EVERY: Duration = Duration::from_secs(4);
 /// Bytes of the path of a Unix socket: `sun_path` of macOS, the smallest of all systems, without its final zero.
 pub const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// Characters of a client's own words that an error repeats.

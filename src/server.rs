@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::adoption::Adoption;
 use crate::auth::socket::{SocketPathTooLong, socket_path};
-use crate::auth::{FirstTokenError, Keys, ListenRefused, check_listen, first_token};
+use crate::auth::{FirstTokenError, Keys, Links, ListenRefused, check_listen, first_token};
 use crate::http::{self, App, Parts, Registry, connection};
 use crate::limits;
 use crate::metrics::Metrics;
@@ -159,7 +159,11 @@ impl Running {
         reader: Arc<dyn Reader>,
         options: Options,
     ) -> Result<Self, ServeError> {
-        let keys = Arc::new(Keys::new(reader.registry(AllTenants).await?.credentials));
+        let kept = reader.registry(AllTenants).await?;
+        let keys = Arc::new(Keys::new(kept.credentials));
+        // Every store that was opened has one.
+        let link_key = kept.link_key.ok_or(StoreError::Damaged)?;
+        let links = Links::new(link_key, reader.history().await?.epoch);
         if let Some(file) = &settings.first_token_file {
             keys.put_first(first_token(file, reader.now())?)?;
         }
@@ -179,6 +183,7 @@ impl Running {
         let app = App::new(Parts {
             tracker: tracker.clone(),
             keys: keys.clone(),
+            links,
             registry: registry.clone(),
             public_url: settings.public_url.as_deref().map(Arc::from),
             // An origin that was read is fit for a header.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub enum Scope {
     /// No token at all.
     Public,
+    /// No token, but a link, which says itself what it opens.
+    Link,
     /// Get, list and watch operations.
     Read,
     /// The same, and create, patch, cancel, retry and delete them.
@@ -25,10 +27,11 @@ impl Scope {
     pub const GRANTED: [Self; 5] =
         [Self::Read, Self::ReadWrite, Self::Execute, Self::Manage, Self::ServerManage];
 
-    /// The word of a token's scope; of [`Scope::Public`] the word of the documentation.
+    /// The word of a token's scope; of the others the word of the documentation.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
+            Self::Link => "link",
             Self::Read => "Operation.Read",
             Self::ReadWrite => "Operation.ReadWrite",
             Self::Execute => "Operation.Execute",
@@ -44,7 +47,7 @@ impl Scope {
 
     fn bit(self) -> u8 {
         match self {
-            Self::Public => 0,
+            Self::Public | Self::Link => 0,
             Self::Read => 1,
             Self::ReadWrite => 1 << 1,
             Self::Execute => 1 << 2,
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn each_scope_allows_what_the_table_says() {
-        use Scope::{Execute, Manage, Public, Read, ReadWrite, ServerManage};
+        use Scope::{Execute, Link, Manage, Public, Read, ReadWrite, ServerManage};
         let table = [
             (Read, vec![Public, Read]),
             (ReadWrite, vec![Public, Read, ReadWrite]),
@@ -138,7 +141,7 @@ mod tests {
         ];
         for (given, allowed) in table {
             let scopes: Scopes = [given].into_iter().collect();
-            for asked in [Public, Read, ReadWrite, Execute, Manage, ServerManage] {
+            for asked in [Public, Link, Read, ReadWrite, Execute, Manage, ServerManage] {
                 assert_eq!(scopes.allow(asked), allowed.contains(&asked), "{given} asked for {asked}");
             }
         }
@@ -151,7 +154,7 @@ mod tests {
         for scope in Scope::GRANTED {
             assert_eq!(Scope::parse(scope.as_str()), Some(scope));
         }
-        for bad in ["public", "operation.read", "Operation.Read ", "*", ""] {
+        for bad in ["public", "link", "operation.read", "Operation.Read ", "*", ""] {
             assert_eq!(Scope::parse(bad), None, "{bad}");
         }
         assert_eq!(Scopes::of_words(&Scopes::all().words()), Scopes::all());

@@ -12,11 +12,12 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::load::LoadError;
-use crate::auth::Keys;
+use crate::auth::{Keys, Links};
 use crate::http::{App, Parts};
 use crate::operation::{self, Context, Seq, Timestamp};
 use crate::server;
 use crate::store::clock::Machine;
+use crate::store::credential::LinkKey;
 use crate::store::memory;
 use crate::tracker::cache::Cache;
 use crate::tracker::entry::{Denied, Entry, Submitted};
@@ -74,6 +75,7 @@ async fn null(listener: TcpListener) -> Result<(), LoadError> {
     let app = App::new(Parts {
         tracker,
         keys: Arc::new(Keys::default()),
+        links: Links::new(LinkKey([0; 32]), 0),
         public_url: None,
         cors_origins: Vec::new(),
         registry: None,

@@ -9,6 +9,7 @@ use super::app::App;
 use super::error::ApiError;
 use super::etag::ETag;
 use super::headers::retry_after;
+use super::opened::Opened;
 use super::prefer::{PREFERENCE_APPLIED, Prefer};
 use super::view::OperationView;
 use crate::operation::Operation;
@@ -40,8 +41,8 @@ pub(super) fn operation(app: &App, status: StatusCode, operation: &Operation) ->
 }
 
 /// The same for a reader of one, with why it has not started.
-pub(super) async fn read(app: &App, operation: &Operation) -> Result<Response, ApiError> {
-    let view = OperationView::of(operation).waiting(app.tracker.waiting(operation).await?);
+pub(super) async fn read(app: &App, opened: &Opened, operation: &Operation) -> Result<Response, ApiError> {
+    let view = opened.view(operation).waiting(app.tracker.waiting(operation).await?);
     let mut response = json(StatusCode::OK, &view)?;
     poll_headers(app, operation, response.headers_mut());
     Ok(response)

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use tokio::sync::Semaphore;
 
 use super::registry::Registry;
-use crate::auth::Keys;
+use crate::auth::{Keys, Links};
 use crate::limits;
 use crate::tracker::Tracker;
 
@@ -29,6 +29,8 @@ pub struct Parts {
     pub tracker: Tracker,
     /// Who may do what.
     pub keys: Arc<Keys>,
+    /// Makes links to operations, and knows its own.
+    pub links: Links,
     /// Keeps up with what other nodes of a shared store write beside operations.
     pub registry: Option<Arc<Registry>>,
     /// What URLs in answers begin with; none: whatever the request was sent to.

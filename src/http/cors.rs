@@ -18,6 +18,17 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }
+    let methods = [Method::GET, Method::POST, Method::PATCH, Method::DELETE];
+    Some(speaking().allow_origin(AllowOrigin::list(origins.iter().cloned())).allow_methods(methods))
+}
+
+/// Lets any page ask what links open: whoever has one may show it anywhere.
+pub(super) fn of_links() -> CorsLayer {
+    speaking().allow_origin(AllowOrigin::any()).allow_methods([Method::GET])
+}
+
+/// The headers that a page may send and read.
+fn speaking() -> CorsLayer {
     let last_event_id = header::HeaderName::from_static("last-event-id");
     let asked = [
         header::AUTHORIZATION,
@@ -39,11 +50,5 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
         REQUEST_ID,
         CLIENT_REQUEST_ID,
     ];
-    let layer = CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers(asked)
-        .expose_headers(shown)
-        .max_age(MAX_AGE);
-    Some(layer)
+    CorsLayer::new().allow_headers(asked).expose_headers(shown).max_age(MAX_AGE)
 }

@@ -3,7 +3,8 @@
 //! [`connection`] accepts and bounds connections; `outer` stands around every request, gives it its identifier and
 //! completes its errors; [`table`] says what opens each route, [`routes`] are the routes. `body` and [`json`] read what
 //! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`], [`etag`] and [`odata`] read what was asked;
-//! [`view`] and `answer` show an operation; `docs` is what a browser reads of all this. Whatever is refused, by whomever, has the one shape of [`error`].
+//! [`view`] and `answer` show an operation, `opened` says to whom; `docs` is what a browser reads of all this. Whatever is refused,
+//! by whomever, has the one shape of [`error`].
 
 mod admin;
 mod answer;
@@ -20,6 +21,7 @@ pub mod headers;
 pub mod json;
 mod lines;
 pub mod odata;
+mod opened;
 mod outer;
 pub mod prefer;
 mod read;
@@ -50,13 +52,8 @@ pub fn open_router(app: App, is_loopback: bool) -> Router {
 
 /// The router of every route, the description of itself included.
 pub fn router(app: App) -> Router {
-    let cors = cors::layer(&app.cors_origins);
     let (router, document) = routes::table(app).finish();
     // Names and schemas have no way to fail.
     let document = serde_json::to_vec(&document).unwrap_or_default();
-    let router = router.layer(Extension(routes::Described::new(Bytes::from(document))));
-    match cors {
-        Some(cors) => router.layer(cors),
-        None => router,
-    }
+    router.layer(Extension(routes::Described::new(Bytes::from(document))))
 }

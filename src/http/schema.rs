@@ -70,6 +70,20 @@ pub(super) struct SubmitRequest {
     error: Option<FailureSchema>,
 }
 
+/// What a link is to be. Every field is optional.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code)]
+pub(super) struct LinkRequest {
+    /// `view`, the only one there is.
+    r#type: Option<String>,
+    /// When it ends, at most 30 days ahead; in a day otherwise.
+    #[schema(format = DateTime)]
+    expiration_date_time: Option<String>,
+    /// Ends all links to the operation that were made before.
+    revoke: Option<bool>,
+}
+
 /// By how much the clock is set ahead.
 #[derive(Serialize, ToSchema)]
 #[allow(dead_code)]

@@ -29,7 +29,7 @@ fn name(status: StatusCode) -> String {
 
 /// Refers an operation to the answers that it shares.
 pub(super) fn refer(operation: &mut Operation, scope: Scope) {
-    let guarded = GUARDED.iter().filter(|_| scope != Scope::Public);
+    let guarded = GUARDED.iter().filter(|_| !matches!(scope, Scope::Public | Scope::Link));
     let reading = READING.iter().filter(|_| operation.request_body.is_some());
     for status in ALL.iter().chain(guarded).chain(reading) {
         let shared = RefOr::Ref(Ref::from_response_name(name(*status)));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use http::header;
@@ -21,7 +21,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::app::App;
 use super::error::{ApiError, Code};
-use super::shared;
+use super::{cors, opened, shared};
 use crate::auth::{self, Scope};
 
 /// One route, as the tests and the documentation see it.
@@ -43,6 +43,8 @@ pub(super) struct TakenBy(pub(super) Arc<String>);
 pub struct Table {
     app: App,
     router: OpenApiRouter<App>,
+    /// Those that links open, to pages of any origin.
+    linked: OpenApiRouter<App>,
     entries: Vec<Entry>,
 }
 
@@ -65,7 +67,8 @@ const BEARER: &str = "bearer";
 impl Table {
     /// A table without routes.
     pub fn new(app: App) -> Self {
-        Self { app, router: OpenApiRouter::with_openapi(Document::openapi()), entries: Vec::new() }
+        let router = OpenApiRouter::with_openapi(Document::openapi());
+        Self { app, router, linked: OpenApiRouter::new(), entries: Vec::new() }
     }
 
     /// Adds a route: what its handler's annotation says of method and path, under a scope.
@@ -81,24 +84,25 @@ impl Table {
                 let Some(operation) = operation else { continue };
                 self.entries.push(Entry { method: method.to_owned(), path: path.clone(), scope });
                 shared::refer(operation, scope);
-                if scope != Scope::Public {
+                if !matches!(scope, Scope::Public | Scope::Link) {
                     let needed = SecurityRequirement::new(BEARER, [scope.as_str()]);
                     operation.security = Some(vec![needed]);
                 }
             }
         }
-        let guarded = if scope == Scope::Public {
-            methods
-        } else {
-            let app = self.app.clone();
-            methods.layer(layer_fn(move |inner| Guard { inner, app: app.clone(), scope }))
+        let app = self.app.clone();
+        let guarded = match scope {
+            Scope::Public => methods,
+            Scope::Link => methods.layer(from_fn_with_state(app, opened::by_link)),
+            _ => methods.layer(layer_fn(move |inner| Guard { inner, app: app.clone(), scope })),
         };
         let taken = TakenBy(Arc::new(paths.paths.keys().next().cloned().unwrap_or_default()));
         let named = guarded.layer(MapResponseLayer::new(move |mut response: Response| {
             response.extensions_mut().insert(taken.clone());
             response
         }));
-        self.router = self.router.routes((schemas, paths, named));
+        let router = if scope == Scope::Link { &mut self.linked } else { &mut self.router };
+        *router = std::mem::take(router).routes((schemas, paths, named));
         self
     }
 
@@ -110,6 +114,14 @@ impl Table {
     /// The router, and the document that describes it.
     pub fn finish(self) -> (Router, utoipa::openapi::OpenApi) {
         let (router, mut document) = self.router.split_for_parts();
+        let (linked, of_links) = self.linked.split_for_parts();
+        document.merge(of_links);
+        let router = match cors::layer(&self.app.cors_origins) {
+            Some(cors) => router.layer(cors),
+            None => router,
+        };
+        // Merged so, the answer to a path that nobody knows is that of the others.
+        let router = linked.layer(cors::of_links()).merge(router);
         let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
         let components = document.components.get_or_insert_default();
         components.add_security_scheme(BEARER, bearer);

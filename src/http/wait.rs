@@ -1,27 +1,29 @@
 //! Holding an answer until an operation changes or ends: `Prefer: wait=N`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::app::App;
 use super::error::ApiError;
+use super::opened::Opened;
 use crate::metrics::Present;
-use crate::operation::{Operation, OperationId, TenantId};
+use crate::operation::Operation;
 
 /// Reads an operation until `enough` says so, at most for so long; then as it is. No change in between is missed.
 pub(super) async fn until(
     app: &App,
-    tenant: &TenantId,
-    id: OperationId,
+    opened: &Opened,
     longest: Duration,
     enough: impl Fn(&Operation) -> bool,
 ) -> Result<Arc<Operation>, ApiError> {
     let _present = Present::of(&app.tracker.metrics().requests.waiting);
-    let mut follow = app.tracker.follow(tenant, id);
+    let mut follow = app.tracker.follow(opened.tenant(), opened.id());
+    let mut lapsed = pin!(opened.lapsed(app));
     let patience = tokio::time::sleep(longest);
     tokio::pin!(patience);
     loop {
-        let operation = app.tracker.get(tenant, id).await?;
+        let operation = opened.read(app).await?;
         if enough(&operation) || app.tracker.is_draining() {
             return Ok(operation);
         }
@@ -29,6 +31,8 @@ pub(super) async fn until(
             () = follow.changed() => {}
             () = app.tracker.drained() => {}
             () = &mut patience => return Ok(operation),
+            // Whoever may not see it any more is told so by the next look.
+            () = &mut lapsed => {}
         }
     }
 }

@@ -49,6 +49,8 @@ pub enum Command {
     Retry,
     /// The owner of an external one advances it.
     Patch(Patch),
+    /// Every link to it that was made so far opens nothing any more.
+    EndLinks,
     /// Somebody removes the record of an ended one.
     Delete,
     /// It ended so long ago that nobody asks for it any more: it goes without an event.

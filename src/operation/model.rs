@@ -237,6 +237,8 @@ pub struct Operation {
     pub last_failure: Option<Arc<Failure>>,
     /// Somebody asked for its end.
     pub cancel_requested: bool,
+    /// How often the links to it were ended: one that was made before the last time opens nothing.
+    pub links_ended: u32,
 }
 
 impl Operation {

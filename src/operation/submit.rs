@@ -96,6 +96,7 @@ pub fn submit(submission: &Submission, seq: Seq, context: Context) -> Operation 
         checkpoint: None,
         last_failure: None,
         cancel_requested: false,
+        links_ended: 0,
         state,
     }
 }

@@ -24,7 +24,7 @@ pub enum Step {
         /// The attempt that ended by it.
         attempt: Option<Attempt>,
     },
-    /// Only the lease or the checkpoint moved: no version, no event.
+    /// Only the lease or the checkpoint moved, or the links ended: no version, no event.
     Touched(Box<Operation>),
     /// It is gone, and no event tells of it.
     Pruned,
@@ -58,6 +58,11 @@ pub fn apply(before: &Operation, command: &Command, context: Context) -> Result<
         Command::Cancel => cancel(before, context),
         Command::Retry => retry(before, context),
         Command::Patch(said) => patch::apply(before, said, context),
+        // Whoever follows the operation sees nothing of it, and one that has ended stays as it is.
+        Command::EndLinks => {
+            let links_ended = before.links_ended.saturating_add(1);
+            Ok(Step::Touched(Box::new(Operation { links_ended, ..before.clone() })))
+        }
         Command::Delete if before.status().is_terminal() => Ok(changed(before.clone(), EventKind::Deleted)),
         Command::Delete => Err(Refusal::Conflict(
             "only an operation that is Completed or Failed can be deleted; cancel it first",

@@ -1,5 +1,6 @@
-//! What the store keeps of a token: never the token itself.
+//! What the store keeps of a token, never the token itself; and the key that signs links.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::operation::{QueueName, TenantId, Timestamp};
@@ -23,4 +24,23 @@ pub struct Credential {
     pub created: Timestamp,
     /// Whether it opens nothing any more.
     pub revoked: bool,
+}
+
+/// What signs the links to operations: 256 random bits, drawn when a store is made. No link and no log shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LinkKey(pub [u8; 32]);
+
+impl LinkKey {
+    /// A new one.
+    pub(in crate::store) fn fresh() -> Result<Self, getrandom::Error> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)?;
+        Ok(Self(key))
+    }
+}
+
+impl fmt::Debug for LinkKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("LinkKey")
+    }
 }

@@ -31,7 +31,7 @@ use crate::operation::{
     TenantId, Timestamp, WorkerId,
 };
 use clock::ClockState;
-use credential::Credential;
+use credential::{Credential, LinkKey};
 use cursor::Cursor;
 use figures::Figured;
 use query::{Listing, Query};
@@ -230,6 +230,8 @@ pub struct Registry {
     pub credentials: Vec<Credential>,
     /// The queues with controls, by tenant and name.
     pub queues: Vec<Queue>,
+    /// What signs links; every store that was opened has one.
+    pub link_key: Option<LinkKey>,
 }
 
 /// An operation under a lease.

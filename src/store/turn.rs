@@ -260,7 +260,11 @@ impl Touched {
     /// Whether the operation's row itself changed: not so when only its lease or checkpoint did.
     pub fn row_changed(&self) -> bool {
         match (&self.before, &self.after) {
-            (Some(before), Some(after)) => before.version != after.version || hold(before) != hold(after),
+            (Some(before), Some(after)) => {
+                before.version != after.version
+                    || hold(before) != hold(after)
+                    || before.links_ended != after.links_ended
+            }
             _ => true,
         }
     }

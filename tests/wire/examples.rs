@@ -44,21 +44,23 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
 #[tokio::test]
 async fn the_page_asks_for_what_the_server_has_and_knows_every_event_of_it() {
     let page = std::fs::read_to_string(Path::new(EXAMPLES).join("watch.html")).unwrap();
-    let origin = "http://localhost:8000";
-    assert!(page.contains(&format!("cors-origin {origin}")));
-    let server = Server::start(&["--workers", "0", "--cors-origin", origin]);
+    let server = Server::start(&["--workers", "0"]);
     let client = server.client();
     let id = client.submit(&json!({ "isExternal": true })).await;
-    let url = between(&page, "new EventSource(`", "`)")
-        .replace("${server}", "")
-        .replace("${query.get(\"id\")}", &id);
-    let asked = [("origin", origin), ("accept", "text/event-stream")];
-    let answer = client.send(Method::GET, &url, &asked, "").await;
-    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (StatusCode::OK, Some(origin)));
+    // As its first lines say, with what the curl there sends.
+    let asked = between(&page, "curl http://127.0.0.1:8470", " ").replace("ID", &id);
+    let header = between(&page, "-H '", "'").split_once(": ").unwrap();
+    let made = client.send(Method::POST, &asked, &[header], between(&page, "-d '", "'").to_owned()).await;
+    let made = made.value();
+    let url = made["link"]["eventsUrl"].as_str().unwrap();
+    assert_eq!(between(&page, "new EventSource(", ");"), "location.hash.slice(1)");
+    let asked = [("origin", "null"), ("accept", "text/event-stream")];
+    let answer = client.send(Method::GET, url, &asked, "").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (StatusCode::OK, Some("*")));
 
     let kinds: Vec<String> =
         serde_json::from_str(&format!("[{}]", between(&page, "kinds = [", "]"))).unwrap();
-    let mut stream = client.watch(&url, None).await;
+    let mut stream = client.watch(url, None).await;
     for body in
         [json!({ "status": "Running" }), json!({ "percentComplete": 40 }), json!({ "status": "Completed" })]
     {

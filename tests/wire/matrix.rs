@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use longrun::auth::{Keys, Scope};
+use longrun::auth::{Keys, Links, Scope};
 use longrun::http::routes;
 use longrun::http::table::Entry;
 use longrun::http::{App, Parts};
 use longrun::store::clock::Machine;
+use longrun::store::credential::LinkKey;
 use longrun::store::memory;
 use longrun::tracker::{Options, Tracker};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use super::{NOBODY, OPERATIONS, made, revoke, token};
 use crate::support::{Answer, Client, Server};
 
 /// The routes, as the server makes its own.
-async fn routes() -> Vec<Entry> {
+pub(super) async fn routes() -> Vec<Entry> {
     let (store, reader) = memory::open(Arc::new(Machine::default()));
     let opened = Tracker::open(Box::new(store), reader, Options::default()).await;
     let (tracker, intake) = opened.expect("an empty store can be opened");
@@ -26,6 +27,7 @@ async fn routes() -> Vec<Entry> {
     let app = App::new(Parts {
         tracker: tracker.clone(),
         keys,
+        links: Links::new(LinkKey([7; 32]), 1),
         registry: None,
         public_url: None,
         cors_origins: Vec::new(),
@@ -35,6 +37,11 @@ async fn routes() -> Vec<Entry> {
     tokio::task::spawn_blocking(move || intake.join()).await.unwrap().unwrap();
     assert!(entries.len() >= 10, "{entries:?}");
     entries
+}
+
+/// Those that a token opens, or nothing has to. What links open has tests of its own.
+async fn by_token() -> Vec<Entry> {
+    routes().await.into_iter().filter(|route| route.scope != Scope::Link).collect()
 }
 
 /// Whether a route acts on one operation.
@@ -84,7 +91,7 @@ fn house() -> House {
 #[tokio::test]
 async fn a_scope_opens_its_routes_and_no_others() {
     let House { server: _server, scoped, owner } = house();
-    for route in routes().await {
+    for route in by_token().await {
         for (scope, client) in &scoped {
             let id = owner.submit(&json!({})).await;
             let answer = ask(client, &route, &id).await;
@@ -135,7 +142,7 @@ async fn whoever_has_no_valid_token_is_told_to_show_one() {
         ("a revoked one", client.with_token(revoked)),
     ];
     let id = owner.submit(&json!({})).await;
-    for route in routes().await {
+    for route in by_token().await {
         for (what, stranger) in &strangers {
             let answer = ask(stranger, &route, &id).await;
             let about = format!("{} {} with {what}: {}", route.method, route.path, answer.text());
@@ -210,7 +217,8 @@ async fn the_document_describes_every_route_and_no_other() {
     let mut described = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let scope = operation["security"][0]["bearer"][0].as_str().unwrap_or("public");
+            let unguarded = if path.contains("{link}") { "link" } else { "public" };
+            let scope = operation["security"][0]["bearer"][0].as_str().unwrap_or(unguarded);
             described.insert((method.to_uppercase(), path.clone(), scope.to_owned()));
         }
     }

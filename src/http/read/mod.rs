@@ -3,6 +3,7 @@
 mod common;
 pub(super) mod deposit;
 pub(super) mod events;
+pub(super) mod link;
 pub(super) mod patch;
 pub(super) mod queue;
 pub(super) mod submission;

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use super::id;
 use crate::auth::Caller;
 use crate::http::app::App;
 use crate::http::error::ApiError;
+use crate::http::opened::Opened;
 use crate::http::read::events::Filter;
 use crate::http::schema::ErrorBody;
 use crate::http::sse;
@@ -70,12 +72,16 @@ pub(super) async fn of_one(
     path: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = id(&path)?;
-    sse::accepted(&headers)?;
-    let seen = sse::last_event_id(&headers)?;
-    let tenant = &caller.tenant;
-    let mut watcher = app.tracker.watch(Whose::Operation(tenant.clone(), id));
-    let operation = app.tracker.get(tenant, id).await?;
+    let opened = Opened::ByToken(caller, id(&path)?);
+    follow(app, opened, &headers).await
+}
+
+/// Follows what is opened, until it has ended or is closed.
+pub(super) async fn follow(app: App, opened: Opened, headers: &HeaderMap) -> Result<Response, ApiError> {
+    sse::accepted(headers)?;
+    let seen = sse::last_event_id(headers)?;
+    let mut watcher = app.tracker.watch(Whose::Operation(opened.tenant().clone(), opened.id()));
+    let operation = opened.read(&app).await?;
     let history = app.tracker.reader().history().await?;
     let stands = history.cursor(operation.cursor);
     let has_ended = operation.status().is_terminal();
@@ -96,7 +102,8 @@ pub(super) async fn of_one(
         }
     }
     let ended = has_ended && !first.is_empty();
-    let feed = Feed { first, ended, ..Feed::new(&app.tracker, watcher, history.epoch, None) };
+    let lapsed = lapse(app.clone(), opened);
+    let feed = Feed { first, ended, ..Feed::new(&app.tracker, watcher, lapsed, history.epoch, None) };
     Ok(sse::response(feed.stream()))
 }
 
@@ -141,14 +148,24 @@ pub(super) async fn of_many(
     // So that its client resumes here even before the first event, and proxies have something to hand on.
     first.push_back(sse::keep_alive(Some(history.cursor(from))));
     watcher.place(from, history.last);
-    let feed = Feed { first, ..Feed::new(&app.tracker, watcher, history.epoch, Some(filter)) };
+    let lapsed = Box::pin(std::future::pending());
+    let feed = Feed { first, ..Feed::new(&app.tracker, watcher, lapsed, history.epoch, Some(filter)) };
     Ok(sse::response(feed.stream()))
+}
+
+/// A moment that may never come.
+type Lapsed = BoxFuture<'static, ()>;
+
+fn lapse(app: App, opened: Opened) -> Lapsed {
+    Box::pin(async move { opened.lapsed(&app).await })
 }
 
 /// What one stream still has to say.
 struct Feed {
     tracker: Tracker,
     watcher: Watcher,
+    /// Resolves when its client may not watch any more.
+    lapsed: Lapsed,
     epoch: u32,
     /// Which events, where it is a stream of many; one of a single operation ends with that.
     filter: Option<Filter>,
@@ -157,8 +174,16 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(tracker: &Tracker, watcher: Watcher, epoch: u32, filter: Option<Filter>) -> Self {
-        Self { tracker: tracker.clone(), watcher, epoch, filter, first: VecDeque::new(), ended: false }
+    fn new(tracker: &Tracker, watcher: Watcher, lapsed: Lapsed, epoch: u32, filter: Option<Filter>) -> Self {
+        Self {
+            tracker: tracker.clone(),
+            watcher,
+            lapsed,
+            epoch,
+            filter,
+            first: VecDeque::new(),
+            ended: false,
+        }
     }
 
     fn stream(self) -> impl Stream<Item = Bytes> + Send + 'static {
@@ -180,6 +205,8 @@ impl Feed {
                     self.ended = true;
                     return Some(sse::come_again());
                 }
+                // Its client comes again, and hears why there is no more.
+                () = &mut self.lapsed => return None,
                 told = self.watcher.next() => match told {
                     Ok(told) => told.iter().for_each(|told| self.take(told)),
                     Err(error) => return Some(self.broken(&error)),

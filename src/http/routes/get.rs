@@ -9,6 +9,7 @@ use crate::auth::Caller;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::etag::{ETag, Tags};
+use crate::http::opened::Opened;
 use crate::http::prefer::Prefer;
 use crate::http::schema::ErrorBody;
 use crate::http::view::OperationView;
@@ -41,9 +42,13 @@ pub(super) async fn get(
     path: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = id(&path)?;
-    let known = Tags::if_none_match(&headers);
-    let prefer = Prefer::read(&headers);
+    show(&app, &Opened::ByToken(caller, id(&path)?), &headers).await
+}
+
+/// How it stands, now or once it has changed.
+pub(super) async fn show(app: &App, opened: &Opened, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let known = Tags::if_none_match(headers);
+    let prefer = Prefer::read(headers);
     let is_known =
         |operation: &Operation| known.as_ref().is_some_and(|tags| tags.match_tag(ETag::of(operation)));
     let operation = match prefer.wait() {
@@ -52,14 +57,14 @@ pub(super) async fn get(
                 Some(_) => !is_known(operation),
                 None => operation.status().is_terminal(),
             };
-            wait::until(&app, &caller.tenant, id, longest, enough).await?
+            wait::until(app, opened, longest, enough).await?
         }
-        None => app.tracker.get(&caller.tenant, id).await?,
+        None => opened.read(app).await?,
     };
     let mut response = if is_known(&operation) {
-        answer::not_modified(&app, &operation)
+        answer::not_modified(app, &operation)
     } else {
-        answer::read(&app, &operation).await?
+        answer::read(app, opened, &operation).await?
     };
     answer::applied(Prefer { respond_async: false, ..prefer }, &mut response);
     Ok(response)

@@ -8,6 +8,7 @@ mod docs;
 mod events;
 mod get;
 mod health;
+mod links;
 mod list;
 mod metrics;
 mod patch;
@@ -45,6 +46,9 @@ pub fn table(app: App) -> Table {
         .route(Scope::ReadWrite, routes!(cancel::cancel))
         .route(Scope::ReadWrite, routes!(retry::retry))
         .route(Scope::Read, routes!(events::of_one))
+        .route(Scope::ReadWrite, routes!(links::create))
+        .route(Scope::Link, routes!(links::status))
+        .route(Scope::Link, routes!(links::events))
         .route(Scope::Read, routes!(events::of_many))
         .route(Scope::Execute, routes!(work::work))
         .route(Scope::Manage, routes!(queues::queues))

@@ -10,6 +10,7 @@ use crate::http::app::App;
 use crate::http::body::MediaType;
 use crate::http::error::ApiError;
 use crate::http::headers::{Base, idempotency_key};
+use crate::http::opened::Opened;
 use crate::http::prefer::Prefer;
 use crate::http::schema::{ErrorBody, SubmitRequest};
 use crate::http::view::OperationView;
@@ -67,7 +68,7 @@ pub(super) async fn submit(
     let (mut response, location) = match prefer.wait() {
         Some(longest) if !has_ended(&submitted.operation) => {
             let id = submitted.operation.spec.id;
-            let operation = wait::until(&app, &caller.tenant, id, longest, has_ended).await?;
+            let operation = wait::until(&app, &Opened::ByToken(caller, id), longest, has_ended).await?;
             let status = status(prefer, submitted.replayed, &operation);
             (answer::operation(&app, status, &operation)?, base.operation(id))
         }

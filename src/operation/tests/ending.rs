@@ -107,3 +107,19 @@ fn the_checkpoint_of_a_report_that_ends_an_attempt_goes_along() {
     life.does(&Command::Report { token: LeaseToken(1), report });
     assert_eq!(life.operation.checkpoint.as_ref().unwrap().get(), "5");
 }
+
+#[test]
+fn links_end_wherever_it_stands_and_nothing_else_changes() {
+    let mut lives =
+        [Life::with(|_| {}), Life::running(|_| {}), Life::running(|_| {}), Life::external(|_| {})];
+    lives[2].reports(completed());
+    for mut life in lives {
+        let before = life.operation.clone();
+        for ended in 1..=2 {
+            assert_eq!(life.does(&Command::EndLinks), Did::Touched);
+            assert_eq!(life.operation.links_ended, ended);
+        }
+        let after = Operation { links_ended: 0, ..life.operation.clone() };
+        assert_eq!(format!("{after:?}"), format!("{before:?}"));
+    }
+}

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::operation::{
     Controls, Event, EventKind, Lane, Lease, Operation, QueueName, Seq, State, TenantId, Timestamp, WorkerId,
 };
-use crate::store::credential::Credential;
+use crate::store::credential::{Credential, LinkKey};
 use crate::store::queue::startable;
 use crate::store::turn::{
     Changes, CountKey, DepositNumber, Prune, Recorded, Touched, Touches, Want, WorkerSeen, WorkingSet,
@@ -34,6 +34,8 @@ pub(super) struct Kept {
     pub(super) credentials: BTreeMap<Arc<str>, Credential>,
     /// What was set for queues.
     pub(super) queues: BTreeMap<(TenantId, QueueName), Controls>,
+    /// What signs links, once the store was opened.
+    pub(super) link_key: Option<LinkKey>,
     /// What users handed in without a node, and none has taken in yet.
     pub(super) deposits: BTreeMap<DepositNumber, Deposit>,
     /// Every lane in which an operation ever was.

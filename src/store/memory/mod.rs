@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::clock::{Clock, TimeSource};
+use super::credential::LinkKey;
 use super::turn::{Changes, Touches, WorkingSet};
 use super::{Deposit, Store, StoreError};
 use crate::operation::Timestamp;
@@ -63,6 +64,9 @@ impl MemoryDisk {
         let mut kept = self.kept();
         let clock = Arc::new(Clock::new(time, kept.mark));
         begin(&mut kept, clock.now());
+        if kept.link_key.is_none() {
+            kept.link_key = LinkKey::fresh().ok();
+        }
         drop(kept);
         let reader = Arc::new(MemoryReader { disk: self.clone(), clock: clock.clone() });
         (MemoryStore { disk: self.clone(), clock, turn: None }, reader)

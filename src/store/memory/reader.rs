@@ -163,6 +163,7 @@ impl Reader for MemoryReader {
             workers: kept.workers.values().cloned().collect(),
             credentials: kept.credentials.values().cloned().collect(),
             queues: kept.queues.iter().map(queue).collect(),
+            link_key: kept.link_key,
         })
     }
 

@@ -20,6 +20,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::operation::Timestamp;
 use crate::store::clock::{Clock, TimeSource};
+use crate::store::credential::LinkKey;
 use crate::store::stored::{Damage, narrow};
 
 /// The oldest version that has what is needed.
@@ -31,6 +32,8 @@ const CHECKS: &str = "SELECT current_setting('server_version_num')::bigint, curr
 const META: &str = "SELECT key, value FROM longrun.meta";
 const ADD_META: &str = "INSERT INTO longrun.meta (key, value) SELECT * FROM unnest($1::text[], $2::bigint[]) \
      ON CONFLICT (key) DO NOTHING";
+const ADD_LINK_KEY: &str =
+    "INSERT INTO longrun.secret (name, value) VALUES ('links', $1) ON CONFLICT (name) DO NOTHING";
 /// The last commit with an event leaves a mark of the clock, too.
 const LAST_EVENT: &str = "SELECT at FROM longrun.event ORDER BY cursor DESC LIMIT 1";
 pub(super) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 10000000)::bigint";
@@ -168,8 +171,10 @@ pub(super) async fn check(link: Link<'_>) -> std::result::Result<bool, OpenError
 /// rest, so that those speak first.
 async fn resume(link: Link<'_>, options: &Options) -> Result<Found> {
     let epoch = i64::from(fresh_epoch()?);
+    let link_key = LinkKey::fresh().map_err(|error| Fault::Away(error.to_string()))?;
     let mut pipeline = Pipeline::new(link);
     pipeline.call(ADD_META, vec![Value::texts(["epoch"]), Value::ints([epoch])]);
+    pipeline.call(ADD_LINK_KEY, vec![Value::Blob(&link_key.0)]);
     let (meta, now) = (pipeline.call(META, Vec::new()), pipeline.call(NOW, Vec::new()));
     let last_event = pipeline.call(LAST_EVENT, Vec::new());
     let answers = pipeline.run().await?;

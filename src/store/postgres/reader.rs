@@ -58,6 +58,7 @@ fn all_of(table: &str, columns: &[&str], order: &str) -> String {
     format!("SELECT {} FROM longrun.{table} ORDER BY {order}", columns.join(", "))
 }
 static WORKERS: LazyLock<String> = LazyLock::new(|| all_of("worker", &registry::WORKER, "tenant, id"));
+const LINK_KEY: &str = "SELECT value FROM longrun.secret WHERE name = 'links'";
 static CREDENTIALS: LazyLock<String> = LazyLock::new(|| all_of("credential", &registry::CREDENTIAL, "id"));
 static QUEUES: LazyLock<String> = LazyLock::new(|| all_of("queue", &registry::QUEUE, "tenant, name"));
 
@@ -174,6 +175,7 @@ impl PostgresReader {
         let workers = pipeline.call(&WORKERS, Vec::new());
         let credentials = pipeline.call(&CREDENTIALS, Vec::new());
         let queues = pipeline.call(&QUEUES, Vec::new());
+        let link_key = pipeline.call(LINK_KEY, Vec::new());
         let answers = pipeline.over().await?;
         let mut registry = Registry::default();
         for row in answers.of(workers) {
@@ -187,6 +189,8 @@ impl PostgresReader {
         for row in answers.of(credentials) {
             registry.credentials.push(registry::credential(&mut fields(row))?);
         }
+        let link_key = answers.of(link_key).first();
+        registry.link_key = link_key.map(|row| registry::link_key(&mut fields(row))).transpose()?;
         Ok(registry)
     }
 }

@@ -23,6 +23,8 @@ const MARKS: &str =
 const MARK: &str = "INSERT INTO longrun.meta (key, value) VALUES ('moving_epoch', $1), ('moving_mark', $2) \
      ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 const UNMARK: &str = "DELETE FROM longrun.meta WHERE key IN ('moving_epoch', 'moving_mark')";
+const PUT_LINK_KEY: &str = "INSERT INTO longrun.secret (name, value) VALUES ('links', $1) \
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const MOVING: &str = "SELECT 1 FROM longrun.meta WHERE key = 'moving_epoch'";
 /// When a node was here last, and how long ago that is.
 const SEEN: &str = "SELECT value, (extract(epoch FROM clock_timestamp()) * 10000000)::bigint - value \
@@ -223,6 +225,7 @@ impl Target {
             pipeline.call(NEXT_LANE, Vec::new());
             pipeline.call(END_OWN, vec![Value::Int(mark)]);
             pipeline.call(FORGET_META, Vec::new());
+            pipeline.call(PUT_LINK_KEY, vec![Value::Blob(&source.link_key.0)]);
             pipeline.call(META, vec![keys, Value::ints([i64::from(epoch), mark, pruned_upto])]);
             pipeline.plain("COMMIT");
             pipeline.run().await.map(drop)

@@ -17,7 +17,7 @@ use super::leases::Leases;
 use super::migrate::{self, SCHEMA};
 use super::queues::Queues;
 use super::reader::SqliteReader;
-use super::registry::Meta;
+use super::registry::{Meta, drawn_link_key};
 use super::space::Space;
 use super::wal::{self, Log};
 use super::{Resident, SqliteStore, due, source};
@@ -245,6 +245,7 @@ fn log_mode(writer: &Connection) -> Result<String> {
 fn resume(writer: &mut Connection, time: Arc<dyn TimeSource>) -> Result<(Resident, Arc<Clock>, u32)> {
     let transaction = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let epoch = epoch(&transaction)?;
+    drawn_link_key(&transaction)?;
     let last_event = highest(&transaction, "SELECT at FROM event ORDER BY cursor DESC LIMIT 1")?;
     let mark = Meta::ClockMark.get(&transaction)?.max(last_event).map(Timestamp::from_ticks);
     let clock = Arc::new(Clock::new(time, mark));

@@ -1,4 +1,4 @@
-//! The small tables: numbers that outlive the process, attempts, workers, credentials.
+//! The small tables: numbers that outlive the process, attempts, workers, credentials, the key that signs links.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{Binder, Prepared, fields};
-use super::error::Result;
+use super::error::{Fault, Result};
 use super::queues;
 use crate::limits;
 use crate::operation::{Attempt, Seq};
 use crate::store::Registry;
-use crate::store::credential::Credential;
+use crate::store::credential::{Credential, LinkKey};
 use crate::store::stored::damage::{Damage, sound};
 use crate::store::stored::registry;
 use crate::store::turn::{Changes, Recorded, WorkerSeen};
@@ -53,6 +53,27 @@ impl Meta {
             .execute((self.key(), value))?;
         Ok(())
     }
+}
+
+const LINK_KEY: &str = "SELECT value FROM secret WHERE name = 'links'";
+const ADD_LINK_KEY: &str = "INSERT INTO secret (name, value) VALUES ('links', ?1)";
+
+/// What signs links, if it was drawn yet.
+fn link_key(connection: &Connection) -> Result<Option<LinkKey>> {
+    let mut statement = connection.prepare_cached(LINK_KEY)?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(registry::link_key(&mut fields(row))?))
+}
+
+/// Draws what signs links when the store is made.
+pub(super) fn drawn_link_key(connection: &Connection) -> Result<LinkKey> {
+    if let Some(key) = link_key(connection)? {
+        return Ok(key);
+    }
+    let key = LinkKey::fresh().map_err(|error| Fault::File(std::io::Error::other(error.to_string())))?;
+    connection.prepare_cached(ADD_LINK_KEY)?.execute([&key.0])?;
+    Ok(key)
 }
 
 static ADD_ATTEMPT: LazyLock<String> = LazyLock::new(|| {
@@ -139,6 +160,7 @@ pub(super) fn all(connection: &Connection, damage: &Damage) -> Result<Registry> 
         workers: workers(connection, damage)?,
         credentials: credentials(connection)?,
         queues: queues::all(connection, damage)?,
+        link_key: link_key(connection)?,
     })
 }
 

@@ -12,7 +12,8 @@ use super::error::{Fault, OpenError, Result};
 use super::history;
 use super::migrate::{self, SCHEMA};
 use super::open::{FILE, WRITER_CACHE_KIB, connection, epoch, hold, private, refusal, settle, sync};
-use super::registry::Meta;
+use super::registry::{Meta, drawn_link_key};
+use crate::store::credential::LinkKey;
 use crate::store::stored::narrow;
 use crate::store::stored::table::{Cell, Column, Sum, Table, bytes, cells};
 
@@ -43,6 +44,8 @@ pub(in crate::store) struct Standing {
     pub(in crate::store) pruned_upto: i64,
     /// The first and the last event that are there.
     pub(in crate::store) events: Option<(i64, i64)>,
+    /// What signs links.
+    pub(in crate::store) link_key: LinkKey,
 }
 
 /// The store.
@@ -81,6 +84,7 @@ impl Source {
             last_cursor: ends.last,
             pruned_upto: ends.whole_after,
             events: first.zip(number("SELECT max(cursor) FROM event")?),
+            link_key: drawn_link_key(connection)?,
         })
     }
 

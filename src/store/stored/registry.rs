@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fields::{Bind, Columns, Fields};
 use super::{Damaged, Result, codes, text};
 use crate::operation::{Attempt, Controls, LeaseToken, Seq};
-use crate::store::credential::Credential;
+use crate::store::credential::{Credential, LinkKey};
 use crate::store::queue::Queue;
 use crate::store::turn::WorkerSeen;
 
@@ -87,6 +87,11 @@ pub(in crate::store) fn credential<'r>(fields: &mut Fields<impl Columns<'r>>) ->
         created: fields.time()?,
         revoked: fields.flag()?,
     })
+}
+
+/// What signs links.
+pub(in crate::store) fn link_key<'r>(fields: &mut Fields<impl Columns<'r>>) -> Result<LinkKey> {
+    fields.blob()?.try_into().map(LinkKey).map_err(|_| Damaged("the key of links has another length"))
 }
 
 pub(in crate::store) fn bind_queue<'v>(row: &mut impl Bind<'v>, queue: &'v Queue) {

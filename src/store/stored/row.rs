@@ -22,17 +22,17 @@ pub(in crate::store) const OPERATION: &str = "seq, lane, id, external, urgency, 
      timeout_seconds, submitted_by, key, fingerprint, retry, labels, input, input_bytes, \
      version, cursor, status, hold, ready_at, last_action, changed, attempts, releases, token, ended_token, \
      ended_status, started, start_at, expires, percent, detail, told_count, told_at, outcome, finished, error, \
-     last_error, cancel_requested, resource_location, result, result_bytes";
+     last_error, cancel_requested, links_ended, resource_location, result, result_bytes";
 
 /// The same with neither input nor result.
 pub(in crate::store) const OPERATION_BARE: &str = "seq, lane, id, external, urgency, created, received, max_attempts, \
      timeout_seconds, submitted_by, key, fingerprint, retry, labels, NULL, NULL, \
      version, cursor, status, hold, ready_at, last_action, changed, attempts, releases, token, ended_token, \
      ended_status, started, start_at, expires, percent, detail, told_count, told_at, outcome, finished, error, \
-     last_error, cancel_requested, resource_location, NULL, NULL";
+     last_error, cancel_requested, links_ended, resource_location, NULL, NULL";
 
 /// What may change, in the order in which [`bind_standing`] binds it.
-pub(in crate::store) const STANDING: [&str; 23] = [
+pub(in crate::store) const STANDING: [&str; 24] = [
     "version",
     "cursor",
     "last_action",
@@ -53,6 +53,7 @@ pub(in crate::store) const STANDING: [&str; 23] = [
     "error",
     "last_error",
     "cancel_requested",
+    "links_ended",
     "resource_location",
     "result",
     "result_bytes",
@@ -153,6 +154,7 @@ pub(in crate::store) fn operation<'r, F: From<Damaged>>(
     let error = fields.maybe_text()?.map(text::failure).transpose()?;
     operation.last_failure = fields.maybe_text()?.map(text::failure).transpose()?;
     operation.cancel_requested = fields.flag()?;
+    operation.links_ended = fields.maybe_small()?.unwrap_or(0);
     let resource_location = fields.maybe_text()?.map(Arc::from);
     let result = fields.payload()?;
     operation.state = match status {
@@ -194,6 +196,7 @@ pub(in crate::store) fn blank(seq: Seq, spec: Arc<Spec>) -> Operation {
         checkpoint: None,
         last_failure: None,
         cancel_requested: false,
+        links_ended: 0,
     }
 }
 
@@ -283,6 +286,7 @@ pub(in crate::store) fn bind_standing<'v>(row: &mut impl Bind<'v>, after: &'v Op
     row.text(error.map(owned));
     row.text(after.last_failure.as_ref().map(owned));
     row.int(after.cancel_requested.then_some(1));
+    row.int((after.links_ended > 0).then_some(after.links_ended.into()));
     row.text(after.resource_location().map(|url| Cow::Borrowed(&**url)));
     bind_payload(row, after.result());
 }

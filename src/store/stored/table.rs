@@ -20,7 +20,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
     Table { name, key }
 }
 
-/// All of them, but for `meta`, whose numbers mean something else in each store.
+/// All of them, but for `meta`, whose numbers mean something else in each store, and `secret`, which has one row.
 pub(in crate::store) const TABLES: [Table; 11] = [
     table("lane", &["id"]),
     table("operation", &["seq"]),

@@ -145,6 +145,28 @@ async fn a_watcher_at_one_node_hears_all_that_is_done_at_both_in_order_and_once(
     assert_eq!([kinds("created"), kinds("started"), kinds("completed")], [4 * EACH; 3]);
 }
 
+#[tokio::test]
+async fn a_link_holds_at_every_node_and_ends_at_all_of_them_at_once() {
+    let pair = Pair::start(&[]);
+    let (a, b) = pair.clients();
+    let id = a.submit(&json!({"isExternal": true})).await;
+    let make = async |client: &Client, body: Value| {
+        let answer = client.post(&format!("{OPERATIONS}/{id}/createLink"), &body).await;
+        let url = answer.value()["link"]["statusUrl"].as_str().expect("it has a URL").to_owned();
+        url.split_once("/v1.0").map(|(_, path)| format!("/v1.0{path}")).expect("it is a path of the API")
+    };
+    let link = make(&a, json!({})).await;
+    assert_eq!(b.get(&link).await.value()["id"], *id);
+    let mut stream = b.watch(&format!("{link}/events"), None).await;
+    assert_eq!(stream.next().await.unwrap().event, "snapshot");
+    let fresh = make(&a, json!({"revoke": true})).await;
+    for client in [&a, &b] {
+        assert_eq!(client.get(&link).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(client.get(&fresh).await.status, StatusCode::OK);
+    }
+    assert_eq!(stream.rest().await, [], "whoever watches at the other node does so no longer");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_at_both_nodes_at_once_makes_one_operation() {
     let pair = Pair::start(&[]);

@@ -20,6 +20,8 @@ struct State {
     narrow: String,
     /// The cursor before everything.
     begin: String,
+    /// The path of a link to one of them.
+    link: String,
 }
 
 const KEYED: &str = r#"{"operationType":"keyed","queue":"keys"}"#;
@@ -46,11 +48,21 @@ impl State {
             revoked: text(&gone),
             narrow,
             begin,
+            link: String::new(),
         };
         state.waits(&client).await;
         state.is_worked_on(&client).await;
         state.has_ended(&client).await;
+        state.link = state.link_to(&client, "keyed").await;
         (state, client)
+    }
+
+    /// The path of a link; one that was made before it is revoked.
+    async fn link_to(&self, client: &Client, name: &str) -> String {
+        let path = format!("{OPERATIONS}/{}/createLink", self.ids[name]);
+        let answer = client.post(&path, &json!({"revoke": true})).await.value();
+        let url = answer["link"]["statusUrl"].as_str().unwrap().to_owned();
+        url.trim_start_matches("http://longrun.test").to_owned()
     }
 
     async fn submit(&mut self, client: &Client, name: &'static str, body: Value) -> String {
@@ -262,6 +274,11 @@ async fn tokens_keys_and_limits_hold_there() {
     let narrow = stranger.with_token(&state.narrow);
     assert_eq!(narrow.post("/v1.0/work", &ask("n", "n", "order", 1)).await.status, StatusCode::FORBIDDEN);
     assert_eq!(held(&narrow.work(&ask("n", "n", "narrow", 1)).await), []);
+
+    assert_eq!(stranger.get(&state.link).await.value()["id"], *state.ids["keyed"]);
+    let fresh = state.link_to(client, "keyed").await;
+    assert_eq!(stranger.get(&state.link).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(stranger.get(&fresh).await.status, StatusCode::OK);
 
     let headers = [("content-type", "application/json"), ("idempotency-key", "order-4711")];
     let repeated = client.send(Method::POST, OPERATIONS, &headers, KEYED).await;

@@ -7,6 +7,7 @@ use longrun::store::turn::Touches;
 use crate::store::drafts::{
     bare, claim, completed, draft, failed, id, json, json_of, report, report_with, tenant,
 };
+use crate::store::view;
 use crate::store::world::World;
 
 every_store! {
@@ -19,6 +20,7 @@ every_store! {
     a_checkpoint_is_replaced_by_each_that_comes_and_gone_with_completion
     a_checkpoint_outlives_a_failure_and_a_retry
     a_null_is_a_payload_and_not_the_lack_of_one
+    that_links_ended_is_kept_and_changes_nothing_else
 }
 
 fn loaded(world: &mut World, number: u128) -> Operation {
@@ -150,4 +152,27 @@ fn a_null_is_a_payload_and_not_the_lack_of_one(world: &mut World) {
     world.apply(id(2), &report(1, completed(None)));
     let shown = world.shown(id(2));
     assert!(shown.spec.input.is_none() && shown.result().is_none());
+}
+
+fn that_links_ended_is_kept_and_changes_nothing_else(world: &mut World) {
+    let large = json_of(3 * limits::INLINE_BYTES_MAX);
+    world.submit(&draft(1, |submission| submission.spec.input = Some(Payload::Inline(large.clone()))));
+    let mut ended = 0;
+    let mut end = |world: &mut World| {
+        let before = world.shown(id(1));
+        let changes = world.apply(id(1), &Command::EndLinks);
+        assert!(changes.events.is_empty());
+        ended += 1;
+        let after = world.shown(id(1));
+        assert_eq!(after.links_ended, ended);
+        assert_eq!(view::operation(&Operation { links_ended: ended - 1, ..after }), view::operation(&before));
+    };
+    end(world);
+    world.apply(id(1), &claim(30));
+    world.apply(id(1), &report_with(1, ReportKind::Running, Some(large.clone()), None));
+    end(world);
+    world.apply(id(1), &report(1, completed(Some(large))));
+    end(world);
+    world.restart();
+    end(world);
 }

@@ -17,6 +17,7 @@ every_store! {
     workers_are_told_apart_by_tenant
     a_credential_is_kept_as_it_was_last_written
     credentials_of_every_tenant_are_told_revoked_ones_too
+    what_signs_links_is_drawn_once
 }
 
 fn attempts_that_ended_badly_are_kept_oldest_first(world: &mut World) {
@@ -142,4 +143,11 @@ fn credentials_of_every_tenant_are_told_revoked_ones_too(world: &mut World) {
     let there = Credential { revoked: true, scopes: Vec::new(), ..credential("p1", "other", Some(&[])) };
     wrote(world, &[here.clone(), there.clone()]);
     assert_eq!(world.registry().credentials, [there, here]);
+}
+
+fn what_signs_links_is_drawn_once(world: &mut World) {
+    let drawn = world.registry().link_key.expect("a store that was opened has one");
+    assert_ne!(drawn.0, [0; 32]);
+    world.restart();
+    assert_eq!(world.registry().link_key, Some(drawn));
 }

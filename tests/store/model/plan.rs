@@ -293,6 +293,7 @@ fn commands() -> impl Strategy<Value = Asked> {
         3 => claims().prop_map(Asked::Plain),
         1 => Just(Asked::Plain(Command::Cancel)),
         1 => Just(Asked::Plain(Command::Retry)),
+        1 => Just(Asked::Plain(Command::EndLinks)),
         2 => Just(Asked::Plain(Command::Delete)),
         2 => patches().prop_map(|patch| Asked::Plain(Command::Patch(patch))),
     ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import urllib.error
+import urllib.request
 from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
@@ -155,6 +158,29 @@ async def test_a_list_goes_through_all_pages(client: Client, queue: str) -> None
     with pytest.raises(LongrunError) as caught:
         await client.count("status eq Failed")
     assert caught.value.code == "invalidFilter"
+
+
+async def test_a_link_shows_its_operation_until_it_is_revoked(
+    server: Server, client: Client, queue: str
+) -> None:
+    operation = await client.submit("t", queue=queue, input="a secret")
+    link = await client.create_link(operation.id)
+    assert link.status_url not in repr(link) and link.events_url.startswith(link.status_url)
+
+    def seen(url: str) -> tuple[int, dict[str, object]]:
+        try:
+            with urllib.request.urlopen(url) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    status, shown = await asyncio.to_thread(seen, link.status_url)
+    assert (status, shown["id"], "input" in shown) == (200, operation.id, False)
+    in_an_hour = (datetime.now(timezone.utc) + timedelta(hours=1)).isoformat()
+    fresh = await client.create_link(operation.id, expiration_date_time=in_an_hour, revoke=True)
+    assert fresh.expiration_date_time < link.expiration_date_time
+    assert (await asyncio.to_thread(seen, link.status_url))[0] == 404
+    assert (await asyncio.to_thread(seen, fresh.status_url))[0] == 200
 
 
 async def test_a_queue_is_paused_limited_and_set_free(

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use longrun_sdk::client::{Filter, ListQuery};
-use longrun_sdk::wire::{ExchangeRequest, Patch, QueueChange, Status, Submit};
+use longrun_sdk::wire::{ExchangeRequest, LinkRequest, Patch, QueueChange, Status, Submit};
 use longrun_sdk::{Client, ClientError, Exchange, ExchangeError, HttpExchange};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -202,6 +202,21 @@ async fn an_unchanged_operation_is_none() {
 }
 
 #[tokio::test]
+async fn a_link_is_asked_for_until_there_is_one_and_its_urls_are_not_printed() {
+    let made = r#"{"link":{"type":"view","statusUrl":"https://a/s","eventsUrl":"https://a/e","expirationDateTime":"2030-01-01T00:00:00.0000000Z"}}"#;
+    let server = Server::start(vec![
+        Answer::Status(503, &[("retry-after", "0")], String::new()),
+        Answer::Status(200, &[], made.to_owned()),
+    ])
+    .await;
+    let request = LinkRequest { revoke: true, ..LinkRequest::default() };
+    let link = server.client().create_link(ID, &request).await.unwrap();
+    assert_eq!((&*link.status_url, &*link.events_url), ("https://a/s", "https://a/e"));
+    assert!(format!("{link:?}").contains("2030") && !format!("{link:?}").contains("https"));
+    assert_eq!(server.lines(), vec![format!("POST /v1.0/operations/{ID}/createLink"); 2]);
+}
+
+#[tokio::test]
 async fn every_verb_has_its_route() {
     let server = Server::start(vec![Answer::Status(200, &[], operation("Running"))]).await;
     let client = server.client();
@@ -212,6 +227,8 @@ async fn every_verb_has_its_route() {
         Patch { percent_complete: Some(40.0), if_match: Some("\"1-1\"".to_owned()), ..Patch::default() };
     client.patch(ID, &patch).await.unwrap();
     client.delete(ID).await.unwrap();
+    let link = client.create_link(ID, &LinkRequest::default()).await;
+    assert!(matches!(link, Err(ClientError::InvalidAnswer { .. })));
     client.demand("media").await.unwrap();
     let change = QueueChange { paused: Some(true), max_running: Some(None), ..QueueChange::default() };
     client.set_queue("../me dia", &change).await.unwrap();
@@ -228,6 +245,7 @@ async fn every_verb_has_its_route() {
         format!("POST {one}/retry"),
         format!("PATCH {one}"),
         format!("DELETE {one}"),
+        format!("POST {one}/createLink"),
         "GET /v1.0/queues/media/demand".to_owned(),
         "PATCH /v1.0/queues/..%2Fme+dia".to_owned(),
         "GET /v1.0/queues".to_owned(),

@@ -184,6 +184,19 @@ test("queues are paused and limited, and tell who works for them", async () => {
   assert.deepEqual([own?.running, own?.operations], [0, []], "the server's own tasks");
 });
 
+test("a link shows its operation until it is revoked", async () => {
+  const { operation } = await client.submit({ queue: `links-${randomUUID()}`, operationType: "nobodys", input: 7 });
+  const link = await client.createLink(operation.id);
+  assert.ok(link.eventsUrl.startsWith(link.statusUrl));
+  const shown = (await (await fetch(link.statusUrl)).json()) as Operation;
+  assert.deepEqual([shown.id, "input" in shown], [operation.id, false]);
+  const expirationDateTime = new Date(Date.now() + 3600_000).toISOString();
+  const fresh = await client.createLink(operation.id, { expirationDateTime, revoke: true });
+  assert.ok(fresh.expirationDateTime < link.expirationDateTime);
+  const statuses = await Promise.all([link, fresh].map(async ({ statusUrl }) => (await fetch(statusUrl)).status));
+  assert.deepEqual(statuses, [404, 200]);
+});
+
 test("a watch tells of one operation to its end", async () => {
   const { operation } = await client.submit({ operationType: "sleep", input: { seconds: 0.6, steps: 3 } });
   const events: string[] = [];

@@ -73,6 +73,7 @@ class Client:
     retry = _done(AsyncClient.retry)
     delete = _done(AsyncClient.delete)
     patch = _done(AsyncClient.patch)
+    create_link = _done(AsyncClient.create_link)
     queues = _done(AsyncClient.queues)
     demand = _done(AsyncClient.demand)
     set_queue = _done(AsyncClient.set_queue)

@@ -173,6 +173,18 @@ class Queue(Demand):
 
 
 @dataclass(slots=True, kw_only=True)
+class Link:
+    """URLs by which whoever has them reads and watches one operation, without a token and without its input."""
+
+    status_url: str = field(repr=False)
+    """Answers how the operation stands, as a ``GET`` of it does."""
+    events_url: str = field(repr=False)
+    """A stream of its events, for an ``EventSource``."""
+    expiration_date_time: str
+    """When both end."""
+
+
+@dataclass(slots=True, kw_only=True)
 class HeldOperation:
     """An operation that a worker holds."""
 

@@ -7,6 +7,7 @@
 mod builder;
 mod connect;
 mod error;
+mod links;
 mod list;
 mod queues;
 mod submit;

@@ -9,6 +9,7 @@
 
 mod bulk;
 mod event;
+mod link;
 mod number;
 mod operation;
 mod queue;
@@ -22,6 +23,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 pub use bulk::{LineOperation, LineOutcome};
 pub use event::{Event, EventKind};
+pub use link::{Link, LinkRequest};
 pub use operation::{Attempt, ErrorBody, Operation, OperationError, Retry, Status, Waiting};
 pub use queue::{Demand, HeldOperation, Queue, QueueChange, WorkerInfo};
 pub use submit::{Patch, Submit};

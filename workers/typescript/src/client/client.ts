@@ -7,6 +7,7 @@
  * signal once that has fired.
  */
 
+import type { Link, LinkRequest } from "../wire/link.js";
 import type { Attempt, Operation } from "../wire/operation.js";
 import type { Demand, Queue, QueueChange, WorkerInfo } from "../wire/queue.js";
 import type { Patch, Submit } from "../wire/submit.js";
@@ -154,6 +155,17 @@ export class Client {
   /** Deletes an operation that has ended. */
   async delete(id: string, options: CallOptions = {}): Promise<void> {
     await this.once({ method: "DELETE", path: operationPath(id) }, options);
+  }
+
+  /**
+   * Makes a link, by which whoever has it, as a page in a browser, follows the operation without a token.
+   * Repeated as a read is: of a link whose answer was lost nobody knows.
+   */
+  async createLink(id: string, request: LinkRequest = {}, options: CallOptions = {}): Promise<Link> {
+    const call = { method: "POST", path: operationPath(id, "/createLink"), body: body(request) };
+    const { link } = json(await this.repeated(call, options, 0)) as { link?: Link };
+    if (link === undefined) throw invalidAnswer("it has no link");
+    return link;
   }
 
   /** The queues that hold anything or are paused or limited, by name. */

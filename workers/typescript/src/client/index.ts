@@ -30,5 +30,6 @@ export {
   type Waiting,
   isTerminal,
 } from "../wire/operation.js";
+export type { Link, LinkRequest } from "../wire/link.js";
 export type { Demand, HeldOperation, Queue, QueueChange, WorkerInfo } from "../wire/queue.js";
 export type { Patch, Submit } from "../wire/submit.js";

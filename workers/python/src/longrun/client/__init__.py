@@ -21,7 +21,7 @@ from uuid import UUID
 
 from ..encode import to_json
 from ..errors import DeadlineError, InvalidAnswerError
-from ..wire import Attempt, OperationError, Retry, Snapshot, Status, read
+from ..wire import Attempt, Link, OperationError, Retry, Snapshot, Status, read
 from .calls import snapshot, values
 from .listing import Pages, count_path, quoted
 from .queues import QueueCalls
@@ -210,6 +210,24 @@ class Client(QueueCalls):
         headers = {} if if_match is None else {"if-match": if_match}
         body = to_json(body_of(given))
         return snapshot(await self._once("PATCH", operation_path(id), headers=headers, body=body))
+
+    async def create_link(
+        self, id: Id, *, expiration_date_time: str | None = None, revoke: bool = False
+    ) -> Link:
+        """Makes a link, by which whoever has it, as a page in a browser, follows the operation without a token.
+
+        It ends at ``expiration_date_time``, at most 30 days ahead; else in a day. ``revoke`` ends every link
+        to the operation that was made before. Repeated within the client's deadline: of a link whose answer
+        was lost nobody knows.
+        """
+        wish: dict[str, object] = {"revoke": revoke}
+        if expiration_date_time is not None:
+            wish["expirationDateTime"] = expiration_date_time
+        path, body = operation_path(id, "/createLink"), to_json(wish)
+        made = (await self._repeated("POST", path, headers={}, body=body, seconds=self._deadline)).json()
+        if not isinstance(made, dict):
+            raise InvalidAnswerError("a link was expected")
+        return read(Link, made.get("link"))
 
     async def health(self) -> None:
         """Returns when the server is ready to serve, else raises its reason."""
