@@ -193,6 +193,8 @@ pub const HEAD_BYTES_READ_MAX: usize = 128 << 10;
 
 /// How long a client may take to send a request's head from its first byte on, its connection's preface included.
 pub const HEAD_READ: Duration = Duration::from_secs(10);
+/// How often it is looked whether the server's certificate is another one.
+pub const CERTIFICATE_LOOKED_EVERY: Duration = Duration::from_secs(2);
 /// How long a client may take to send a body.
 pub const BODY_READ: Duration = Duration::from_secs(30);
 /// How long a connection may stay open without a request: longer than the minute that pools of clients and proxies

@@ -19,7 +19,8 @@ use tokio::task::JoinSet;
 use crate::adoption::Adoption;
 use crate::auth::socket::{SocketPathTooLong, socket_path};
 use crate::auth::{FirstTokenError, Keys, Links, ListenRefused, check_listen, first_token};
-use crate::http::{self, App, Parts, Registry, connection};
+use crate::http::connection::{Certificate, CertificateError, TlsListener};
+use crate::http::{self, App, Parts, Proxies, Registry, connection};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::settings::{Database, Settings};
@@ -49,6 +50,12 @@ pub enum ServeError {
     /// The first token's file is not taken.
     #[error(transparent)]
     FirstToken(#[from] FirstTokenError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// TLS cannot be spoken.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     /// The socket's path is too long.
     #[error(transparent)]
     SocketPath(#[from] SocketPathTooLong),
@@ -168,6 +175,9 @@ impl Running {
             keys.put_first(first_token(file, reader.now())?)?;
         }
         check_listen(settings.listen, keys.is_open())?;
+        let certificate =
+            settings.tls.as_ref().map(|files| Certificate::open(&files.certificate, &files.key));
+        let certificate = certificate.transpose()?;
         let (listener, address) = bind(settings.listen).await?;
         let open = match settings.admin_listen {
             Some(address) => Some(bind(address).await?),
@@ -186,6 +196,7 @@ impl Running {
             links,
             registry: registry.clone(),
             public_url: settings.public_url.as_deref().map(Arc::from),
+            proxies: Proxies::new(settings.trusted_proxies.clone()),
             // An origin that was read is fit for a header.
             cors_origins: settings.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect(),
         });
@@ -204,7 +215,15 @@ impl Running {
             let router = http::open_router(app.clone(), address.ip().is_loopback());
             parts.spawn(connection::serve(listener, router, metrics.clone(), shutdown.clone(), grace));
         }
-        parts.spawn(connection::serve(listener, http::router(app), metrics.clone(), shutdown.clone(), grace));
+        let router = http::router(app);
+        if let Some(certificate) = certificate {
+            let listener = TlsListener::new(listener, certificate.clone())?;
+            let ending = shutdown.clone();
+            parts.spawn(async move { ending.run_until_cancelled(certificate.follow()).await.unwrap_or(()) });
+            parts.spawn(connection::serve(listener, router, metrics.clone(), shutdown.clone(), grace));
+        } else {
+            parts.spawn(connection::serve(listener, router, metrics.clone(), shutdown.clone(), grace));
+        }
         if settings.workers > 0 {
             let grace = settings.grace.saturating_sub(CLOSING);
             for worker in tasks::workers(&tracker, &settings.programs, settings.workers, grace)? {
@@ -221,7 +240,8 @@ impl Running {
 
     /// Says on standard output where it is and what to try.
     fn announce(&self, settings: &Settings) {
-        let url = format!("http://{}", self.address);
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", self.address);
         let data = std::fs::canonicalize(&settings.data).unwrap_or_else(|_| settings.data.clone());
         println!("Longrun listens on {url}");
         if settings.database.is_some() {

@@ -2,6 +2,7 @@
 //!
 //! [`Given`] is what one of these sources says, [`Settings`] what holds in the end.
 
+mod checks;
 mod programs;
 
 use std::fs;
@@ -14,11 +15,12 @@ use std::thread;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use http::Uri;
+use ipnet::IpNet;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::limits;
+use checks::{database, network, networks, origin, public_url, retention, tls};
 use programs::{GivenPrograms, named_path};
 
 pub use programs::{Program, check_executable, check_variable};
@@ -111,6 +113,21 @@ pub struct Given {
     #[arg(long, env = "LONGRUN_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origin: Option<Vec<String>>,
 
+    /// File of the certificate to serve TLS with, and of those that lead to its authority, in PEM form; read anew when it
+    /// changes [default: none]
+    #[arg(long, env = "LONGRUN_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// File of its private key, in PEM form; read anew when it changes
+    #[arg(long, env = "LONGRUN_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// Networks of the proxies that are believed whom they have a request from (Forwarded, X-Forwarded-…), as in
+    /// 10.0.0.0/8, with commas between them [default: none]
+    #[arg(long, env = "LONGRUN_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
+    #[serde(default, deserialize_with = "networks")]
+    trusted_proxy: Option<Vec<IpNet>>,
+
     /// What is logged: a level, or levels by module as in info,longrun=debug [default: info]
     #[arg(long, env = "LONGRUN_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -172,6 +189,10 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Origins of web pages that may ask from a browser.
     pub cors_origins: Vec<String>,
+    /// What TLS is served with; none: it is not.
+    pub tls: Option<TlsFiles>,
+    /// Networks of proxies that are believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// What is logged, in the syntax of [`EnvFilter`]; it has been read once and is correct.
     pub log: String,
     /// How log lines are written.
@@ -188,6 +209,15 @@ pub struct Settings {
     pub first_token_file: Option<PathBuf>,
     /// What the worker tasks carry operations out with, by operation type.
     pub programs: Vec<Program>,
+}
+
+/// The files of a certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// A database that several nodes share.
@@ -286,6 +316,9 @@ impl Given {
             workers: self.workers.or(other.workers),
             public_url: self.public_url.or(other.public_url),
             cors_origin: self.cors_origin.or(other.cors_origin),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
             min_free: self.min_free.or(other.min_free),
@@ -324,6 +357,8 @@ impl Given {
                 .iter()
                 .map(|text| origin(text))
                 .collect::<Result<_, _>>()?,
+            tls: tls(self.tls_cert, self.tls_key)?,
+            trusted_proxies: self.trusted_proxy.unwrap_or_default(),
             log,
             log_format: self.log_format.unwrap_or_default(),
             min_free_bytes: self.min_free.unwrap_or(MIN_FREE).as_u64(),
@@ -336,64 +371,12 @@ impl Given {
     }
 }
 
-fn database(store: Option<String>, notify: Option<Switch>) -> Result<Option<Database>, SettingsError> {
-    let Some(url) = store else {
-        return if notify.is_some() {
-            Err(value("notify", &"is for nodes that share a store"))
-        } else {
-            Ok(None)
-        };
-    };
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(value("store", &"must be a URL such as postgres://longrun@db.example/longrun"));
-    }
-    Ok(Some(Database { url, notify: notify.unwrap_or_default() == Switch::On }))
-}
-
-/// Keys and ids live as long as their operations, and events no longer than those.
-fn retention(retain: Option<Span>, events: Option<Span>) -> Result<(Duration, Duration), SettingsError> {
-    let spell = humantime::format_duration;
-    let retain = retain.map_or(limits::RETAIN_DEFAULT, |span| span.0);
-    if !(limits::RETAIN_MIN..=limits::RETAIN_MAX).contains(&retain) {
-        let message =
-            "at least 24h, so that what is repeated within a day makes nothing twice, and at most 10 years";
-        return Err(value("retain", &message));
-    }
-    let events = events.map_or(limits::RETAIN_EVENTS_DEFAULT.min(retain), |span| span.0);
-    if !(limits::RETAIN_EVENTS_MIN..=retain).contains(&events) {
-        let (least, most) = (spell(limits::RETAIN_EVENTS_MIN), spell(retain));
-        return Err(value("retain-events", &format!("from {least} to the {most} of retain")));
-    }
-    Ok((retain, events))
-}
-
 fn default_workers() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get) * WORKERS_PER_CORE
 }
 
 fn value(name: &'static str, message: &impl ToString) -> SettingsError {
     SettingsError::Value { name, message: message.to_string() }
-}
-
-/// Links are made by putting a path behind it, so it has neither a slash at its end nor a query.
-fn public_url(text: &str) -> Result<String, SettingsError> {
-    let wrong = || value("public-url", &"must be a URL such as https://longrun.example, without a query");
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let web = matches!(uri.scheme_str(), Some("http" | "https"));
-    let named = uri.authority().is_some_and(|authority| !authority.host().is_empty());
-    if !web || !named || uri.query().is_some() || text.contains('#') {
-        return Err(wrong());
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// A scheme, a host and perhaps a port, as browsers send it (RFC 6454): nothing after them, and no wildcard.
-fn origin(text: &str) -> Result<String, SettingsError> {
-    let wrong = || value("cors-origin", &"must be an origin such as https://status.example, without a path");
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or_else(wrong)?;
-    let origin = format!("{}://{authority}", uri.scheme_str().ok_or_else(wrong)?);
-    if origin == text && !text.contains(['*', '@']) { Ok(origin) } else { Err(wrong()) }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::load::LoadError;
 use crate::auth::{Keys, Links};
-use crate::http::{App, Parts};
+use crate::http::{App, Parts, Proxies};
 use crate::operation::{self, Context, Seq, Timestamp};
 use crate::server;
 use crate::store::clock::Machine;
@@ -77,6 +77,7 @@ async fn null(listener: TcpListener) -> Result<(), LoadError> {
         keys: Arc::new(Keys::default()),
         links: Links::new(LinkKey([0; 32]), 0),
         public_url: None,
+        proxies: Proxies::default(),
         cors_origins: Vec::new(),
         registry: None,
     });

@@ -1,7 +1,9 @@
 //! How a subcommand that is a client finds its server.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use longrun_sdk::client::ClientBuilder;
 use longrun_sdk::{Client, ClientError};
 
 use super::exit::{Exit, Failure};
@@ -16,6 +18,10 @@ pub(super) struct Server {
     /// Token; better given by the environment, since everybody on the machine can see a command line
     #[arg(long, env = "LONGRUN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
+
+    /// File of the authorities to trust at an https:// URL, in PEM form [default: those that the system trusts]
+    #[arg(long, env = "LONGRUN_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 /// How a call reaches its server.
@@ -31,11 +37,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        let mut builder =
-            Client::builder(self.server.url()).deadline(Duration::from_secs(u64::from(self.deadline)));
-        if let Some(token) = self.server.token() {
-            builder = builder.token(token);
-        }
+        let builder = self.server.builder()?.deadline(Duration::from_secs(u64::from(self.deadline)));
         builder.build().map_err(|error| self.failure(&error))
     }
 
@@ -48,6 +50,21 @@ impl Connection {
 impl Server {
     pub(super) fn url(&self) -> &str {
         &self.server
+    }
+
+    /// Begins a client of it.
+    pub(super) fn builder(&self) -> Result<ClientBuilder, Failure> {
+        let mut builder = Client::builder(self.url());
+        if let Some(token) = self.token() {
+            builder = builder.token(token);
+        }
+        if let Some(ca) = &self.ca {
+            let pem = std::fs::read(ca).map_err(|error| {
+                Failure::usage(format!("the authorities' file {} cannot be read: {error}", ca.display()))
+            })?;
+            builder = builder.authorities(pem);
+        }
+        Ok(builder)
     }
 
     pub(super) fn failure(&self, error: &ClientError) -> Failure {

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use longrun_sdk::handlers::program::{Guard, INHERITED, Program};
-use longrun_sdk::{Worker, WorkerBuilder, WorkerError};
+use longrun_sdk::{HttpExchange, Worker, WorkerBuilder, WorkerError};
 
 use super::connection::Server;
 use super::exit::{Exit, Failure};
@@ -76,7 +76,7 @@ impl Work {
         self.log.begin()?;
         files::ask_for_enough();
         let program = self.program()?;
-        let mut worker = self.worker();
+        let mut worker = self.worker()?;
         for name in &self.types {
             worker = worker.program(name, program.clone());
         }
@@ -96,15 +96,13 @@ impl Work {
         Ok(Exit::Done)
     }
 
-    fn worker(&self) -> WorkerBuilder {
-        let mut worker = Worker::builder(self.server.url())
+    fn worker(&self) -> Result<WorkerBuilder, Failure> {
+        let client = self.server.builder()?.build().map_err(|error| self.server.failure(&error))?;
+        let worker = Worker::over(HttpExchange::new(client))
             .concurrency(self.concurrency() as usize)
             .lease_seconds(self.lease_seconds)
             .grace(Duration::from_secs(self.grace));
-        if let Some(token) = self.server.token() {
-            worker = worker.token(token);
-        }
-        self.queues.iter().fold(worker, WorkerBuilder::queue)
+        Ok(self.queues.iter().fold(worker, WorkerBuilder::queue))
     }
 
     fn concurrency(&self) -> u32 {

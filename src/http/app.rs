@@ -3,9 +3,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, Uri};
 use tokio::sync::Semaphore;
 
+use super::arrival::Arrival;
+use super::error::ApiError;
+use super::forwarded::Proxies;
+use super::headers::Base;
 use super::registry::Registry;
 use crate::auth::{Keys, Links};
 use crate::limits;
@@ -35,6 +39,8 @@ pub struct Parts {
     pub registry: Option<Arc<Registry>>,
     /// What URLs in answers begin with; none: whatever the request was sent to.
     pub public_url: Option<Arc<str>>,
+    /// Who is believed whom a request comes from.
+    pub proxies: Proxies,
     /// Origins of web pages that may ask from a browser.
     pub cors_origins: Vec<HeaderValue>,
 }
@@ -51,6 +57,17 @@ impl App {
 
     pub(super) fn bulk(&self) -> &Bulk {
         &self.0.1
+    }
+
+    /// What the absolute URLs of an answer begin with.
+    pub(super) fn base<'a>(
+        &'a self,
+        arrival: Arrival,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+    ) -> Result<Base<'a>, ApiError> {
+        let asked = self.proxies.asked(arrival.peer, headers);
+        Base::of_request(self.public_url.as_deref(), asked, uri, headers)
     }
 }
 

@@ -11,7 +11,12 @@ use uuid::Uuid;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Peer {
     /// The network.
-    Net(SocketAddr),
+    Net {
+        /// The other end, which may be a proxy's.
+        address: SocketAddr,
+        /// Whether it speaks TLS.
+        secure: bool,
+    },
     /// A Unix socket of this machine.
     Local,
 }
@@ -20,16 +25,21 @@ impl Peer {
     /// The address of the machine at the other end, which may be a proxy; none on this one's Unix socket.
     pub fn ip(self) -> Option<IpAddr> {
         match self {
-            Self::Net(address) => Some(address.ip()),
+            Self::Net { address, .. } => Some(address.ip()),
             Self::Local => None,
         }
+    }
+
+    /// Whether it speaks TLS with this server.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Net { secure: true, .. })
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Net(address) => write!(out, "{address}"),
+            Self::Net { address, .. } => write!(out, "{address}"),
             Self::Local => out.write_str("local"),
         }
     }

@@ -1,6 +1,6 @@
 //! The wire: JSON over HTTP/1.1 and HTTP/2.
 //!
-//! [`connection`] accepts and bounds connections; `outer` stands around every request, gives it its identifier and
+//! [`connection`] accepts and bounds connections; `forwarded` says whom a proxy has a request from; `outer` stands around every request, gives it its identifier and
 //! completes its errors; [`table`] says what opens each route, [`routes`] are the routes. `body` and [`json`] read what
 //! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`], [`etag`] and [`odata`] read what was asked;
 //! [`view`] and `answer` show an operation, `opened` says to whom; `docs` is what a browser reads of all this. Whatever is refused,
@@ -17,6 +17,7 @@ mod denied;
 mod docs;
 pub mod error;
 pub mod etag;
+mod forwarded;
 pub mod headers;
 pub mod json;
 mod lines;
@@ -40,6 +41,7 @@ use bytes::Bytes;
 
 pub use admin::router as admin_router;
 pub use app::{App, Parts};
+pub use forwarded::Proxies;
 pub use read::deposit::{refused, submit_of};
 pub use registry::Registry;
 

@@ -44,6 +44,9 @@ fn every_flag_is_read() {
         "--workers=0",
         "--public-url=https://a.example/lr/",
         "--cors-origin=https://a.example,http://localhost:3000",
+        "--tls-cert=/c",
+        "--tls-key=/k",
+        "--trusted-proxy=10.0.0.0/8,::1",
         "--log=warn,longrun=debug",
         "--log-format=json",
         "--min-free=1GiB",
@@ -60,6 +63,8 @@ fn every_flag_is_read() {
         workers: 0,
         public_url: Some("https://a.example/lr".to_owned()),
         cors_origins: vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()],
+        tls: Some(TlsFiles { certificate: PathBuf::from("/c"), key: PathBuf::from("/k") }),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         log: "warn,longrun=debug".to_owned(),
         log_format: LogFormat::Json,
         min_free_bytes: 1 << 30,
@@ -107,6 +112,7 @@ fn what_a_file_gets_wrong_is_named_with_its_line() {
         ("config = \"other.toml\"\n", 1, "config"),
         ("\ngrace = \"soon\"\n", 2, "soon"),
         ("listen = \"here\"\n", 1, "address"),
+        ("trusted-proxy = [\"10.0.0.0\", \"all\"]\n", 1, "network"),
         ("grace =\n", 1, ""),
     ] {
         let (_directory, path) = file(text);
@@ -120,7 +126,14 @@ fn what_a_file_gets_wrong_is_named_with_its_line() {
 
 #[test]
 fn a_value_of_no_use_is_refused() {
-    for flag in ["--listen=localhost", "--workers=-1", "--min-free=much", "--grace=10s", "--log-format=xml"] {
+    for flag in [
+        "--listen=localhost",
+        "--workers=-1",
+        "--min-free=much",
+        "--grace=10s",
+        "--log-format=xml",
+        "--trusted-proxy=10.0.0.0/33",
+    ] {
         assert_eq!(flags(&[flag]).unwrap_err().exit_code(), 2, "{flag}");
     }
     for (flag, name) in [
@@ -133,6 +146,8 @@ fn a_value_of_no_use_is_refused() {
         ("--cors-origin=https://a.example/", "cors-origin"),
         ("--cors-origin=*", "cors-origin"),
         ("--cors-origin=a.example", "cors-origin"),
+        ("--tls-cert=/c", "tls-key"),
+        ("--tls-key=/k", "tls-cert"),
     ] {
         let error = settle(&[flag]).unwrap_err();
         assert!(error.starts_with(&format!("{name}: ")), "{flag}: {error}");
@@ -169,6 +184,8 @@ fn the_example_names_every_setting_with_its_default() {
             public_url,
             first_token_file: shown.first_token_file.clone(),
             cors_origins: shown.cors_origins.clone(),
+            tls: shown.tls.clone(),
+            trusted_proxies: shown.trusted_proxies.clone(),
             database: shown.database.clone(),
             admin_listen: shown.admin_listen,
             ..default

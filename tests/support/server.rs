@@ -147,7 +147,7 @@ fn spawn(head: &[OsString], listen: &str, arguments: &[String]) -> (Child, Strin
         line.clear();
         let read = lines.read_line(&mut line).expect("its output can be read");
         assert!(read > 0, "the server ended before it said where it listens: {:?}", child.wait());
-        if let Some(at) = line.find("http://") {
+        if let Some(at) = line.find("http://").or_else(|| line.find("https://")) {
             let url = line[at..].split_whitespace().next().expect("a URL was found").to_owned();
             std::thread::spawn(move || lines.lines().count());
             return (child, url);

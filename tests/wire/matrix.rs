@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use longrun::auth::{Keys, Links, Scope};
 use longrun::http::routes;
 use longrun::http::table::Entry;
-use longrun::http::{App, Parts};
+use longrun::http::{App, Parts, Proxies};
 use longrun::store::clock::Machine;
 use longrun::store::credential::LinkKey;
 use longrun::store::memory;
@@ -30,6 +30,7 @@ pub(super) async fn routes() -> Vec<Entry> {
         links: Links::new(LinkKey([7; 32]), 1),
         registry: None,
         public_url: None,
+        proxies: Proxies::default(),
         cors_origins: Vec::new(),
     });
     let entries = routes::table(app).entries().to_vec();

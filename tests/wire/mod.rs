@@ -9,6 +9,7 @@ mod docs;
 mod doctor;
 mod documents;
 mod examples;
+mod front;
 mod links;
 mod list;
 mod matrix;

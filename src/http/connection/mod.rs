@@ -1,7 +1,7 @@
 //! Connections: accepted, watched over, and ended in good order.
 //!
-//! [`serve`] is the whole face. Whatever listens, TCP or a Unix socket, speaks HTTP/1.1 and HTTP/2 with prior knowledge,
-//! each connection in a task of its own. [`watch`] ends those whose client is silent, slow or deaf, from what
+//! [`serve`] is the whole face. Whatever listens, TCP, TLS or a Unix socket, speaks HTTP/1.1 and HTTP/2 (without TLS by
+//! prior knowledge), each connection in a task of its own. [`watch`] ends those whose client is silent, slow or deaf, from what
 //! [`pulse`] counts, and [`stream`] does the same for each stream of HTTP/2.
 //!
 //! hyper answers by itself, and without a body, what it cannot read as a request at all: malformed heads with 400, heads
@@ -12,6 +12,7 @@ mod listener;
 mod protocol;
 mod pulse;
 mod stream;
+mod tls;
 mod watch;
 
 use std::io;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use listener::Listener;
+pub use tls::{Certificate, CertificateError, TlsListener};
 
 use super::outer::Outer;
 use crate::limits;
@@ -88,10 +90,15 @@ async fn accept<L: Listener>(
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok((opening, peer)) => {
                 is_refused = false;
                 let protocol = Arc::clone(protocol);
-                connections.spawn(async move { protocol.serve(stream, peer).await });
+                connections.spawn(async move {
+                    // Whoever does not trust the certificate, or is no client of ours, ends it here.
+                    if let Ok(stream) = opening.await {
+                        protocol.serve(stream, peer).await;
+                    }
+                });
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {

@@ -8,6 +8,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use super::error::ApiError;
+use super::forwarded::Asked;
 use crate::limits;
 use crate::operation::{Hold, Operation, OperationId, State, Timestamp};
 
@@ -79,7 +80,7 @@ pub fn client_request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
 }
 
 /// What the absolute URLs of an answer begin with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Base<'a> {
     /// `--public-url`, without a slash at its end.
     Public(&'a str),
@@ -88,33 +89,38 @@ pub enum Base<'a> {
         /// `http` or `https`.
         scheme: &'a str,
         /// The host, with its port.
-        authority: &'a str,
+        authority: Cow<'a, str>,
     },
 }
 
 impl<'a> Base<'a> {
-    /// The configured URL, else the request's own `:authority` or `Host`. A host is taken only where it is one, since
-    /// it comes back in links; without any, 400.
-    pub fn of_request(
+    /// The configured URL, else the host that a proxy of ours tells, else the request's own `:authority` or `Host`. A host is
+    /// taken only where it is one, since it comes back in links; without any, 400.
+    pub(super) fn of_request(
         public_url: Option<&'a str>,
-        scheme: &'a str,
+        asked: Asked<'a>,
         uri: &'a Uri,
         headers: &'a HeaderMap,
     ) -> Result<Self, ApiError> {
         if let Some(url) = public_url {
             return Ok(Self::Public(url.trim_end_matches('/')));
         }
+        let scheme = asked.scheme;
+        let is_valid = |host: &str| host.parse().is_ok_and(|authority| is_host(&authority));
+        if let Some(authority) = asked.host.filter(|host| is_valid(host)) {
+            return Ok(Self::Host { scheme, authority });
+        }
         if let Some(authority) = uri.authority().filter(|authority| is_host(authority)) {
-            return Ok(Self::Host { scheme, authority: authority.as_str() });
+            return Ok(Self::Host { scheme, authority: authority.as_str().into() });
         }
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let valid = host.filter(|host| host.parse().is_ok_and(|authority| is_host(&authority)));
-        let authority = valid.ok_or_else(|| ApiError::at("Host", "must name a host"))?;
-        Ok(Self::Host { scheme, authority })
+        let authority =
+            host.filter(|host| is_valid(host)).ok_or_else(|| ApiError::at("Host", "must name a host"))?;
+        Ok(Self::Host { scheme, authority: authority.into() })
     }
 
     /// The URL of an operation, for `Location` and `Operation-Location`.
-    pub fn operation(self, id: OperationId) -> HeaderValue {
+    pub fn operation(&self, id: OperationId) -> HeaderValue {
         let mut buffer = uuid::Uuid::encode_buffer();
         let id = id.0.as_hyphenated().encode_lower(&mut buffer);
         let parts = match self {

@@ -74,16 +74,27 @@ fn urls_begin_with_the_configured_one_or_the_requests_host() {
     let relative = Uri::from_static("/v1.0/operations");
     let absolute = Uri::from_static("http://h2.example/v1.0/operations");
     let location =
-        |public, uri, headers| Base::of_request(public, "http", uri, headers).unwrap().operation(id);
+        |public, uri, headers| Base::of_request(public, asked(None), uri, headers).unwrap().operation(id);
     assert_eq!(location(None, &relative, &host), format!("http://longrun.example:8080{path}"));
     assert_eq!(location(None, &absolute, &host), format!("http://h2.example{path}"));
     let public = Some("https://api.example/longrun/");
     assert_eq!(location(public, &relative, &HeaderMap::new()), format!("https://api.example/longrun{path}"));
     for wrong in [&b"a b"[..], b"a/b", b"\xff", b"", b"user@host", b"a\"b", b":80"] {
         let headers = with(&header::HOST, &[wrong]);
-        assert!(Base::of_request(None, "http", &relative, &headers).is_err(), "{wrong:?}");
+        assert!(Base::of_request(None, asked(None), &relative, &headers).is_err(), "{wrong:?}");
     }
-    assert!(Base::of_request(None, "http", &relative, &HeaderMap::new()).is_err());
+    assert!(Base::of_request(None, asked(None), &relative, &HeaderMap::new()).is_err());
+    for (told, begins) in
+        [("front.example", "https://front.example/v1.0"), ("a b", "https://longrun.example:8080/v1.0")]
+    {
+        let asked = Asked { scheme: "https", ..asked(Some(told)) };
+        let url = Base::of_request(None, asked, &relative, &host).unwrap().operation(id);
+        assert!(url.to_str().unwrap().starts_with(begins), "{url:?}");
+    }
+}
+
+fn asked(host: Option<&str>) -> Asked<'_> {
+    Asked { ip: None, scheme: "http", host: host.map(Into::into) }
 }
 
 fn operation(received: Timestamp, start_at: Option<Timestamp>, opening: Opening) -> Operation {

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::{events, get, id, order};
 use crate::auth::{Caller, Link};
 use crate::http::app::App;
+use crate::http::arrival::Arrival;
 use crate::http::error::ApiError;
-use crate::http::headers::Base;
 use crate::http::opened::Opened;
 use crate::http::schema::{ErrorBody, LinkRequest};
 use crate::http::view::OperationView;
@@ -61,6 +61,7 @@ struct LinkView {
 pub(super) async fn create(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
     path: Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -68,7 +69,7 @@ pub(super) async fn create(
     let (head, body) = request.into_parts();
     let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
     let wish = read::link::read(&body, app.tracker.reader().now())?;
-    let base = Base::of_request(app.public_url.as_deref(), "http", &head.uri, &head.headers)?;
+    let base = app.base(arrival, &head.uri, &head.headers)?;
     let link = if wish.revoke {
         let after = app.tracker.order(order(&caller, id, Command::EndLinks, None)).await?;
         Link::to(&after, wish.expires)

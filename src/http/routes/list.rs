@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use crate::auth::Caller;
 use crate::http::answer;
 use crate::http::app::App;
+use crate::http::arrival::Arrival;
 use crate::http::error::{ApiError, Code};
-use crate::http::headers::Base;
 use crate::http::odata::Options;
 use crate::http::odata::select::Selected;
 use crate::http::schema::ErrorBody;
@@ -59,11 +59,12 @@ pub(super) struct PageView<'a> {
 pub(super) async fn list(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let options = Options::of_list(uri.query())?;
-    let base = Base::of_request(app.public_url.as_deref(), "http", &uri, &headers)?;
+    let base = app.base(arrival, &uri, &headers)?;
     let Page { operations, next, count } = find(&app, &options.query(&caller.tenant)).await?;
     let next_link = next.map(|after| format!("{base}/v1.0/operations?{}", options.next(uri.query(), after)));
     let show = |operation| Selected { view: OperationView::of(operation), select: &options.select };

@@ -7,9 +7,10 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use super::bulk;
 use crate::auth::Caller;
 use crate::http::app::App;
+use crate::http::arrival::Arrival;
 use crate::http::body::MediaType;
 use crate::http::error::ApiError;
-use crate::http::headers::{Base, idempotency_key};
+use crate::http::headers::idempotency_key;
 use crate::http::opened::Opened;
 use crate::http::prefer::Prefer;
 use crate::http::schema::{ErrorBody, SubmitRequest};
@@ -52,6 +53,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 pub(super) async fn submit(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
@@ -62,7 +64,7 @@ pub(super) async fn submit(
     let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
     let key = idempotency_key(&head.headers)?;
     let submit = read::submission::read(&body, key.as_deref(), &caller, app.tracker.reader().now())?;
-    let base = Base::of_request(app.public_url.as_deref(), "http", &head.uri, &head.headers)?;
+    let base = app.base(arrival, &head.uri, &head.headers)?;
 
     let submitted = app.tracker.submit(submit).await?;
     let (mut response, location) = match prefer.wait() {

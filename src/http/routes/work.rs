@@ -121,6 +121,7 @@ pub(super) async fn work(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
+    let address = app.proxies.asked(arrival.peer, &head.headers).ip;
     let body = body::read_json(&head.headers, body, limits::WORK_BODY_BYTES_MAX).await?;
     let call = read::work::read(&body, &caller)?;
     drop(body);
@@ -139,7 +140,7 @@ pub(super) async fn work(
     let exchange = Exchange {
         tenant: caller.tenant.clone(),
         worker: call.worker,
-        address: arrival.peer.ip(),
+        address,
         own: false,
         within: caller.queues.clone(),
         reports,

@@ -295,7 +295,7 @@ fn commands() -> impl Strategy<Value = Asked> {
         1 => Just(Asked::Plain(Command::Retry)),
         1 => Just(Asked::Plain(Command::EndLinks)),
         2 => Just(Asked::Plain(Command::Delete)),
-        2 => patches().prop_map(|patch| Asked::Plain(Command::Patch(patch))),
+        3 => patches().prop_map(|patch| Asked::Plain(Command::Patch(patch))),
     ]
 }
 

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections import deque
 from importlib.util import find_spec
+from os import PathLike
 
 import httpx
 
@@ -21,11 +22,11 @@ IDLE_SECONDS = 30.0
 class Connections:
     """Connections that are made as they are needed and closed once they were idle for a while."""
 
-    def __init__(self, *, tls: bool, http2: bool) -> None:
+    def __init__(self, *, tls: bool, http2: bool, ca: str | PathLike[str] | None = None) -> None:
         if http2 and find_spec("h2") is None:
             raise ImportError("HTTP/2 needs the extra: pip install longrun-sdk[http2]")
         # Certificates are read, which takes a while, only where they are needed.
-        self._verify: ssl.SSLContext | bool = httpx.create_ssl_context() if tls else False
+        self._verify: ssl.SSLContext | bool = _trusting(ca) if tls else False
         # HTTP/2 without TLS is spoken with prior knowledge only.
         self._http1 = tls or not http2
         self._http2 = http2
@@ -63,3 +64,8 @@ class Connections:
         self._idle.clear()
         while self._all:
             await self._all.pop().aclose()
+
+
+def _trusting(ca: str | PathLike[str] | None) -> ssl.SSLContext:
+    """Trusts the authorities in a file, or those that the system trusts."""
+    return httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import wraps
+from os import PathLike
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -54,8 +55,9 @@ class Client:
         token: str | None = None,
         deadline: float = DEADLINE_SECONDS,
         http2: bool = False,
+        ca: str | PathLike[str] | None = None,
     ) -> None:
-        self._client = AsyncClient(url, token=token, deadline=deadline, http2=http2)
+        self._client = AsyncClient(url, token=token, deadline=deadline, http2=http2, ca=ca)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="longrun-client", daemon=True)
         self._thread.start()

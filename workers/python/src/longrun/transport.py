@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -104,7 +105,9 @@ class Stream:
 class Transport:
     """Where the server is, and the connections to it. Belongs to the event loop that first uses it."""
 
-    def __init__(self, url: str, token: str | None, *, http2: bool = False) -> None:
+    def __init__(
+        self, url: str, token: str | None, *, http2: bool = False, ca: str | PathLike[str] | None = None
+    ) -> None:
         base = url.rstrip("/")
         parts = urlsplit(base)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -118,7 +121,7 @@ class Transport:
         self._headers = headers
         # The layer below httpx' client: what that adds (redirects, cookies, a line of log for each call) is
         # not of the protocol, and costs as much as all the rest of a call.
-        self._connections = Connections(tls=parts.scheme == "https", http2=http2)
+        self._connections = Connections(tls=parts.scheme == "https", http2=http2, ca=ca)
 
     async def send(
         self,

@@ -14,11 +14,12 @@ pub struct ClientBuilder {
     token: Option<String>,
     deadline: Duration,
     prior_http2: bool,
+    authorities: Option<Vec<u8>>,
 }
 
 impl ClientBuilder {
     pub(super) fn new(url: String) -> Self {
-        Self { url, token: None, deadline: DEADLINE, prior_http2: false }
+        Self { url, token: None, deadline: DEADLINE, prior_http2: false, authorities: None }
     }
 
     /// Sets the bearer token; a server on loopback may need none.
@@ -45,14 +46,23 @@ impl ClientBuilder {
         self
     }
 
+    /// Trusts, at an `https://` URL, the authorities whose certificates are in this PEM text, in place of those that the
+    /// system trusts: for a server with a certificate of a company's own.
+    #[must_use]
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
     /// Makes the client. Nothing is sent yet.
     ///
     /// # Errors
     ///
-    /// [`ClientError::InvalidRequest`] when the URL is not an `http://` or `https://` URL, the token cannot be one, or the
-    /// system has no certificates to trust.
+    /// [`ClientError::InvalidRequest`] when the URL is not an `http://` or `https://` URL, the token cannot be one, or
+    /// there are no certificates to trust.
     pub fn build(self) -> Result<Client, ClientError> {
-        let transport = Transport::new(&self.url, self.token.as_deref(), self.prior_http2)?;
+        let (token, authorities) = (self.token.as_deref(), self.authorities.as_deref());
+        let transport = Transport::new(&self.url, token, self.prior_http2, authorities)?;
         Ok(Client { transport, deadline: self.deadline })
     }
 }

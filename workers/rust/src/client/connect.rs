@@ -38,18 +38,18 @@ pub(super) fn pool(connector: Connector, only_http2: bool) -> Pool {
 }
 
 /// What makes connections, with TLS where the server wants it.
-pub(super) fn connector(tls: bool) -> io::Result<Connector> {
+pub(super) fn connector(tls: bool, authorities: Option<&[u8]>) -> io::Result<Connector> {
     let mut plain = HttpConnector::new();
     plain.set_nodelay(true);
     plain.set_connect_timeout(Some(CONNECT_TIMEOUT));
     plain.set_keepalive(Some(PING));
-    with_tls(plain, tls)
+    with_tls(plain, tls, authorities)
 }
 
-/// The certificates are those that the system trusts, where the ones of a company's own are too. They are only read
-/// where they are of use: it takes a while, and a small container may have none.
+/// The certificates are those that were named, else those that the system trusts. They are only read where they are of
+/// use: it takes a while, and a small container may have none.
 #[cfg(feature = "tls")]
-fn with_tls(mut plain: HttpConnector, tls: bool) -> io::Result<Connector> {
+fn with_tls(mut plain: HttpConnector, tls: bool, authorities: Option<&[u8]>) -> io::Result<Connector> {
     use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
     use rustls::crypto::ring::default_provider;
     use rustls::{ClientConfig, RootCertStore};
@@ -57,14 +57,34 @@ fn with_tls(mut plain: HttpConnector, tls: bool) -> io::Result<Connector> {
     plain.enforce_http(false);
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
-    let config =
-        if tls { config.with_native_roots()? } else { config.with_root_certificates(RootCertStore::empty()) };
+    let config = match authorities {
+        Some(pem) if tls => config.with_root_certificates(named(pem)?),
+        None if tls => config.with_native_roots()?,
+        _ => config.with_root_certificates(RootCertStore::empty()),
+    };
     let builder = HttpsConnectorBuilder::new().with_tls_config(config.with_no_client_auth());
     Ok(builder.https_or_http().enable_all_versions().wrap_connector(plain))
 }
 
+/// The authorities of a PEM text.
+#[cfg(feature = "tls")]
+fn named(pem: &[u8]) -> io::Result<rustls::RootCertStore> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+    }
+    if roots.is_empty() {
+        Err(io::Error::other("the authorities' PEM text has no certificate"))
+    } else {
+        Ok(roots)
+    }
+}
+
 #[cfg(not(feature = "tls"))]
-fn with_tls(plain: HttpConnector, _: bool) -> io::Result<Connector> {
+fn with_tls(plain: HttpConnector, _: bool, _: Option<&[u8]>) -> io::Result<Connector> {
     Ok(plain)
 }
 
@@ -76,7 +96,7 @@ pub(super) fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<Stri
         if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
             return Some(match why {
                 rustls::CertificateError::UnknownIssuer => {
-                    "its certificate is of no authority that this system trusts (SSL_CERT_FILE names others)"
+                    "its certificate is of no authority that is trusted here (SSL_CERT_FILE names others)"
                         .to_owned()
                 }
                 why => format!("its certificate is not valid: {why}"),

@@ -47,7 +47,12 @@ pub(crate) struct Answer {
 
 impl Transport {
     /// With `prior_http2` it is known that the server speaks HTTP/2; without, TLS may find it out.
-    pub(crate) fn new(url: &str, token: Option<&str>, prior_http2: bool) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        url: &str,
+        token: Option<&str>,
+        prior_http2: bool,
+        authorities: Option<&[u8]>,
+    ) -> Result<Self, ClientError> {
         let base = url.trim_end_matches('/').to_owned();
         let uri: Uri = base.parse().map_err(|error| bad_url(url, &format!("{error}")))?;
         let tls = match uri.scheme() {
@@ -62,7 +67,7 @@ impl Transport {
             return Err(bad_url(url, "it must not have a query"));
         }
         let authorization = token.map(bearer).transpose()?;
-        let connector = connector(tls).map_err(|error| bad_url(url, &error.to_string()))?;
+        let connector = connector(tls, authorities).map_err(|error| bad_url(url, &error.to_string()))?;
         let only_http2 = prior_http2 && !tls;
         Ok(Self { pool: pool(connector.clone(), only_http2), connector, only_http2, base, authorization })
     }

@@ -44,7 +44,8 @@ class Client(QueueCalls):
 
     ``token`` is the bearer token; a server on loopback may need none. ``deadline`` are the seconds that one
     call may take in all, its repetitions included; time that the server was asked to wait comes on top.
-    ``http2`` speaks HTTP/2 and needs the extra ``longrun-sdk[http2]``.
+    ``http2`` speaks HTTP/2 and needs the extra ``longrun-sdk[http2]``. ``ca`` names a file of the authorities to
+    trust at an ``https://`` URL, in PEM form; else it is those that the system trusts.
 
     Every method raises ``LongrunError`` when the server refuses or cannot be reached.
     """

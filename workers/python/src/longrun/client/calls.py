@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -28,8 +29,9 @@ class Calls:
         token: str | None = None,
         deadline: float = DEADLINE_SECONDS,
         http2: bool = False,
+        ca: str | PathLike[str] | None = None,
     ) -> None:
-        self._transport = Transport(url, token, http2=http2)
+        self._transport = Transport(url, token, http2=http2, ca=ca)
         self._deadline = deadline
 
     async def __aenter__(self: C) -> C:

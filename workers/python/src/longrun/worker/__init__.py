@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any, TypeVar
 
 from ..handler.registered import Function, Handler, registered
@@ -39,7 +40,9 @@ class Worker:
     * ``wait_seconds``: how long an idle claim hangs at the server, 0 to 30;
     * ``grace``: the seconds that handlers may go on after the shutdown began;
     * ``worker_id``: how the worker calls itself; must differ from start to start, and does unless set;
-    * ``http2``: speaks HTTP/2, which needs the extra ``longrun-sdk[http2]``.
+    * ``http2``: speaks HTTP/2, which needs the extra ``longrun-sdk[http2]``;
+    * ``ca``: a file of the authorities to trust at an ``https://`` URL, in PEM form; else it is those that the
+      system trusts.
     """
 
     def __init__(
@@ -55,11 +58,12 @@ class Worker:
         grace: float = 10.0,
         worker_id: str | None = None,
         http2: bool = False,
+        ca: str | PathLike[str] | None = None,
     ) -> None:
         if queue is not None and queues is not None:
             raise ValueError("give queue or queues, not both")
         named = list(queues) if queues is not None else [queue or "default"]
-        self._connect: Callable[[], Transport] = lambda: Transport(url, token, http2=http2)
+        self._connect: Callable[[], Transport] = lambda: Transport(url, token, http2=http2, ca=ca)
         self._options = Options(
             worker_id=worker_id or fresh_worker_id(),
             queues=named,
