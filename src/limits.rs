@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+// ## What clients name
+
 /// Bytes of a name (queue, operation type, label): enough for a reverse domain name, small enough for an index.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Labels of one operation: they are kept in its row.
@@ -12,6 +14,8 @@ pub const LABEL_CHARS_MAX: usize = 256;
 pub const KEY_BYTES_MAX: usize = 255;
 /// Bytes of a `client-request-id` that is echoed: a UUID and room; it stands in logs.
 pub const CLIENT_REQUEST_ID_BYTES_MAX: usize = 128;
+
+// ## Sizes
 
 /// Bytes of a request's body: an operation with the largest input and labels, and room.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -36,6 +40,8 @@ pub const JSON_DEPTH_READ_MAX: usize = 1024;
 /// Bytes of a payload that stay in the operation's own row; larger ones stand apart, written once.
 pub const INLINE_BYTES_MAX: usize = 1 << 10;
 
+// ## Operations
+
 /// Priorities run from minus this to this.
 pub const PRIORITY_MAX: i8 = 100;
 /// Attempts of one operation.
@@ -51,6 +57,8 @@ pub const FREE_RELEASES: u16 = 10;
 pub const DURATION_SECONDS_MAX: u32 = 366 * 24 * 3600;
 /// How far ahead of the store's clock a client's own times may lie.
 pub const CLIENT_AHEAD_MAX: Duration = Duration::from_mins(5);
+
+// ## Workers, queues and waiting
 
 /// Seconds of a lease.
 pub const LEASE_SECONDS_MAX: u32 = 3600;
@@ -87,6 +95,8 @@ pub const LEASE_REST_SECONDS_MAX: u32 = 10;
 /// A tick later than this was an outage (of the server, the store or the machine).
 pub const TICK_LATE: Duration = Duration::from_secs(2);
 
+// ## Progress
+
 /// Between two progress events of one operation; what comes sooner is kept and told at the window's end.
 pub const PROGRESS_WINDOW: Duration = Duration::from_millis(250);
 /// Progress events of one operation at full rate.
@@ -94,7 +104,10 @@ pub const PROGRESS_EVENTS_FAST: u32 = 1000;
 /// Between two progress events after those.
 pub const PROGRESS_WINDOW_SLOW: Duration = Duration::from_secs(10);
 
-/// Submits that may wait for the intake loop; beyond it: 503.
+// ## The intake and what is kept
+
+/// Submits that may wait for the intake loop, beyond which they are answered 503: one tenant alone may take half of that, so
+/// that there is room for those of others.
 pub const SUBMIT_LANE_MAX: usize = 8192;
 /// Submits that one turn of the intake loop takes, so that reports never wait long behind them.
 pub const TURN_SUBMITS_MAX: usize = 512;
@@ -123,10 +136,10 @@ pub const RETAIN_DEFAULT: Duration = Duration::from_hours(7 * 24);
 pub const RETAIN_EVENTS_MIN: Duration = Duration::from_hours(1);
 /// How long an event is kept where nothing is said, if its operation is.
 pub const RETAIN_EVENTS_DEFAULT: Duration = Duration::from_hours(3 * 24);
-/// How far a test may set the clock ahead at a time: past any retention, and not out of the calendar by a slip.
-pub const TRAVEL_MAX: Duration = RETAIN_MAX;
 /// How long anything may be asked to be kept: ten years.
 pub const RETAIN_MAX: Duration = Duration::from_hours(3660 * 24);
+/// How far a test may set the clock ahead at a time: past any retention, and not out of the calendar by a slip.
+pub const TRAVEL_MAX: Duration = RETAIN_MAX;
 /// Expired operations that the claims of one turn pass over: they fail in the same turn, so that none is passed twice.
 pub const TURN_EXPIRED_MAX: usize = 1000;
 /// Ended operations that a turn prunes when it has nothing else to do: some milliseconds.
@@ -137,6 +150,8 @@ pub const PRUNE_EVENTS_MAX: usize = 2000;
 pub const PRUNE_WORKERS_MAX: usize = 200;
 /// Bytes of operations in the cache of point reads.
 pub const CACHE_BYTES_MAX: u64 = 32 << 20;
+
+// ## Workers as they are seen
 
 /// A worker that asked for a lane within this time counts as present.
 pub const WORKER_PRESENT: Duration = Duration::from_mins(1);
@@ -157,20 +172,40 @@ pub const NOTICES_PER_WORKER_MAX: usize = 1000;
 /// Workers for which notices are kept; beyond it those of workers that do not wait are dropped.
 pub const NOTICES_WORKERS_MAX: usize = 10_000;
 
+// ## Tokens and links
+
 /// Bytes of a token's public id: it is looked up at each request.
 pub const TOKEN_ID_BYTES_MAX: usize = 32;
 /// Queues that a token may be narrowed to: as many as one claim may name.
 pub const TOKEN_QUEUES_MAX: usize = CLAIM_QUEUES_MAX;
+/// Creates of one token in a second at one node, where the settings say nothing else: half of what a common disk carries.
+pub const TOKEN_CREATES_PER_SECOND_DEFAULT: u32 = 10_000;
+/// Calls of one token that wait at one node at a time (claims, `Prefer: wait`): half of the connections of a listener.
+pub const TOKEN_WAITING_MAX: usize = 5000;
+/// Streams of events that one token may have open at one node: half of the connections of a listener.
+pub const TOKEN_WATCHERS_MAX: usize = 5000;
+/// Calls that wait at one node at a time by links to one operation: whoever has one may hand it on.
+pub const LINK_WAITING_MAX: usize = 100;
+/// Streams of events that are open at one node by links to one operation: a page that many people look at.
+pub const LINK_WATCHERS_MAX: usize = 100;
+/// Seconds after which whoever found no place is asked to come again.
+pub const CROWDED_RETRY_SECONDS: u32 = 1;
 /// How long a link to an operation may live: as long as nearly any page is of use.
 pub const LINK_LIFE_MAX: Duration = Duration::from_hours(30 * 24);
 /// How long a link lives where nothing is said: whoever follows an operation does so on the same day.
 pub const LINK_LIFE_DEFAULT: Duration = Duration::from_hours(24);
-/// Between two looks whether a link is still good that somebody watches by: what was revoked ends within five seconds.
-pub const LINK_CHECKED_EVERY: Duration = Duration::from_secs(4);
+/// Between two looks whether somebody who waits or watches still may: what was revoked ends within five seconds.
+pub const LEAVE_CHECKED_EVERY: Duration = Duration::from_secs(4);
+/// How often it is written which tokens were used since: people look for those that nobody uses any more.
+pub const TOKENS_USED_WRITTEN_EVERY: Duration = Duration::from_mins(1);
+/// How long a token may live that has an end at all: ten years.
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_hours(3660 * 24);
 /// Bytes of the path of a Unix socket: `sun_path` of macOS, the smallest of all systems, without its final zero.
 pub const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// Characters of a client's own words that an error repeats.
 pub const ECHO_CHARS_MAX: usize = 64;
+
+// ## The server's own workers
 
 /// Worker tasks inside one server: beyond it they only wait for each other.
 pub const WORKER_TASKS_MAX: usize = 10_000;
@@ -181,6 +216,8 @@ pub const PROGRAMS_PER_TENANT_MAX: usize = CLAIM_TYPES_MAX - 2;
 pub const GRACE_SECONDS_MAX: u64 = 3600;
 /// By what a delay between attempts may grow at most: beyond it the second delay is the longest allowed anyway.
 pub const RETRY_FACTOR_MAX: f64 = 1000.0;
+
+// ## Requests and connections
 
 /// Bytes of a request's path and query: many times the longest `$filter` that is read.
 pub const URI_BYTES_MAX: usize = 8 << 10;
@@ -195,8 +232,10 @@ pub const HEAD_BYTES_READ_MAX: usize = 128 << 10;
 pub const HEAD_READ: Duration = Duration::from_secs(10);
 /// How often it is looked whether the server's certificate is another one.
 pub const CERTIFICATE_LOOKED_EVERY: Duration = Duration::from_secs(2);
-/// How long a client may take to send a body.
+/// How long a client may take to send a body, however slowly it comes.
 pub const BODY_READ: Duration = Duration::from_secs(30);
+/// Bytes of a body that buy its client another second after that: a slow line is waited for, a trickle is not.
+pub const BODY_BYTES_PER_SECOND_MIN: u32 = 32 << 10;
 /// How long a connection may stay open without a request: longer than the minute that pools of clients and proxies
 /// keep one, so that it is they who close it.
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(75);
@@ -223,6 +262,8 @@ pub const HTTP2_PING: Duration = Duration::from_secs(20);
 /// Between two attempts to accept when the system refuses one, as without free files.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+// ## Watching
+
 /// Events of late that are kept in memory while somebody watches, and their bytes, about: seconds of a busy server.
 pub const RECENT_EVENTS_MAX: usize = 64 << 10;
 /// Bytes of the same.
@@ -233,10 +274,12 @@ pub const EVENTS_CHUNK: usize = 256;
 pub const CATCH_UPS_MAX: usize = 2;
 /// Between two signs of life of a stream without events: less than the patience of any proxy in the field.
 pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Identifiers that a stream may be narrowed to.
-pub const STREAM_IDS_MAX: usize = 256;
+/// Identifiers that a stream may be narrowed to: so many fit into a URI.
+pub const STREAM_IDS_MAX: usize = 200;
 /// Milliseconds after which the client of a stream that the server ends is asked to come again, drawn for each.
 pub const STREAM_RETRY_MILLIS: std::ops::Range<u64> = 500..5_000;
+
+// ## Lists
 
 /// Bytes of a `$filter`, decoded: some forty conditions. Percent-encoded it still fits into a URI.
 pub const FILTER_BYTES_MAX: usize = 2 << 10;
@@ -250,6 +293,8 @@ pub const LIST_TOP_DEFAULT: usize = 100;
 pub const LIST_BYTES_MAX: usize = 4 << 20;
 /// How long a list may look for what its filter asks for, where no index finds it.
 pub const SCAN_MAX: Duration = Duration::from_secs(1);
+
+// ## Many nodes
 
 /// Operations that a turn loads for each wish of the claims that wait, where other nodes may have made them ready.
 pub const TURN_PEEKED_MAX: usize = 512;
@@ -265,6 +310,8 @@ pub const DEPOSITS_CHUNK_BYTES: i64 = 4 << 20;
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections to a shared database for reads, at most.
 pub const DATABASE_READS_MAX: usize = 8;
+
+// ## Metrics
 
 /// Names of queues that metrics tell apart, over all tenants, the first that are met; all others are `other`. Each is some
 /// fifty lines of an answer, and strangers choose them.

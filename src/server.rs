@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::Router;
 use longrun_sdk::{CancellationToken, WorkerError};
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
@@ -19,8 +20,8 @@ use tokio::task::JoinSet;
 use crate::adoption::Adoption;
 use crate::auth::socket::{SocketPathTooLong, socket_path};
 use crate::auth::{FirstTokenError, Keys, Links, ListenRefused, check_listen, first_token};
-use crate::http::connection::{Certificate, CertificateError, TlsListener};
-use crate::http::{self, App, Parts, Proxies, Registry, connection};
+use crate::http::connection::{Certificate, CertificateError, Listener, TlsListener};
+use crate::http::{self, App, Parts, Proxies, Quotas, Registry, connection};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::settings::{Database, Settings};
@@ -175,67 +176,46 @@ impl Running {
             keys.put_first(first_token(file, reader.now())?)?;
         }
         check_listen(settings.listen, keys.is_open())?;
-        let certificate =
-            settings.tls.as_ref().map(|files| Certificate::open(&files.certificate, &files.key));
-        let certificate = certificate.transpose()?;
-        let (listener, address) = bind(settings.listen).await?;
-        let open = match settings.admin_listen {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
-        let admin_address = open.as_ref().map(|(_, address)| *address);
-        let socket = socket_path(&settings.data)?;
-        let admin = bind_socket(&socket)?;
+        let doors = Doors::open(settings).await?;
+        let (address, admin_address, socket) = (doors.address, doors.admin_address, doors.socket.clone());
 
         let many = options.many;
         let (tracker, intake) = Tracker::open(store, reader.clone(), options).await?;
+        let shutdown = CancellationToken::new();
+        let metrics = tracker.metrics().clone();
+        let mut beside =
+            Beside { parts: JoinSet::new(), shutdown: shutdown.clone(), metrics, grace: settings.grace };
         let registry = many.then(|| Registry::new(tracker.clone(), keys.clone()));
+        if let Some(registry) = registry.clone() {
+            beside.follow(registry.follow());
+            let adoption = Adoption::new(tracker.clone(), reader);
+            beside.follow(async move { adoption.follow().await });
+        }
+        beside.follow(note_uses(tracker.clone(), keys.clone()));
         let app = App::new(Parts {
             tracker: tracker.clone(),
             keys: keys.clone(),
             links,
-            registry: registry.clone(),
+            registry,
             public_url: settings.public_url.as_deref().map(Arc::from),
+            quotas: Arc::new(Quotas::new(settings.creates_per_second)),
             proxies: Proxies::new(settings.trusted_proxies.clone()),
             // An origin that was read is fit for a header.
             cors_origins: settings.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect(),
         });
-        let shutdown = CancellationToken::new();
-        let mut parts = JoinSet::new();
-        if let Some(registry) = registry {
-            let ending = shutdown.clone();
-            parts.spawn(async move { ending.run_until_cancelled(registry.follow()).await.unwrap_or(()) });
-            let (adoption, ending) = (Adoption::new(tracker.clone(), reader), shutdown.clone());
-            parts.spawn(async move { ending.run_until_cancelled(adoption.follow()).await.unwrap_or(()) });
-        }
-        let (metrics, grace) = (tracker.metrics(), settings.grace);
-        let router = http::admin_router(app.clone());
-        parts.spawn(connection::serve(admin, router, metrics.clone(), shutdown.clone(), grace));
-        if let Some((listener, address)) = open {
-            let router = http::open_router(app.clone(), address.ip().is_loopback());
-            parts.spawn(connection::serve(listener, router, metrics.clone(), shutdown.clone(), grace));
-        }
-        let router = http::router(app);
-        if let Some(certificate) = certificate {
-            let listener = TlsListener::new(listener, certificate.clone())?;
-            let ending = shutdown.clone();
-            parts.spawn(async move { ending.run_until_cancelled(certificate.follow()).await.unwrap_or(()) });
-            parts.spawn(connection::serve(listener, router, metrics.clone(), shutdown.clone(), grace));
-        } else {
-            parts.spawn(connection::serve(listener, router, metrics.clone(), shutdown.clone(), grace));
-        }
+        doors.serve(app, &mut beside)?;
         if settings.workers > 0 {
             let grace = settings.grace.saturating_sub(CLOSING);
             for worker in tasks::workers(&tracker, &settings.programs, settings.workers, grace)? {
                 let running = worker.run_until(shutdown.clone());
-                parts.spawn(async move {
+                beside.parts.spawn(async move {
                     if let Err(error) = running.await {
                         tracing::error!(%error, "the server's own worker tasks have ended");
                     }
                 });
             }
         }
-        Ok(Self { address, admin_address, tracker, keys, intake, shutdown, parts, socket })
+        Ok(Self { address, admin_address, tracker, keys, intake, shutdown, parts: beside.parts, socket })
     }
 
     /// Says on standard output where it is and what to try.
@@ -283,6 +263,7 @@ impl Running {
         }
         // Their ends are waited for: a call that is cut short gives back what it took.
         self.parts.shutdown().await;
+        note_used(&self.tracker, &self.keys).await;
         self.tracker.close();
         // Its name would only mislead: the next server makes it anew.
         let _ = std::fs::remove_file(&self.socket);
@@ -290,6 +271,87 @@ impl Running {
         if tokio::task::spawn_blocking(move || intake.join()).await.is_err() {
             tracing::error!("the intake loop ended in a panic");
         }
+    }
+}
+
+/// What goes on beside the intake loop, until the shutdown.
+struct Beside {
+    parts: JoinSet<()>,
+    shutdown: CancellationToken,
+    metrics: Arc<Metrics>,
+    grace: Duration,
+}
+
+impl Beside {
+    /// Something that never ends by itself.
+    fn follow(&mut self, going: impl Future<Output = ()> + Send + 'static) {
+        let ending = self.shutdown.clone();
+        self.parts.spawn(async move { ending.run_until_cancelled(going).await.unwrap_or(()) });
+    }
+
+    fn serve(&mut self, listener: impl Listener + Sync, router: Router) {
+        let (metrics, shutdown) = (self.metrics.clone(), self.shutdown.clone());
+        self.parts.spawn(connection::serve(listener, router, metrics, shutdown, self.grace));
+    }
+}
+
+/// Everything that the server listens on.
+struct Doors {
+    listener: TcpListener,
+    address: SocketAddr,
+    certificate: Option<Arc<Certificate>>,
+    open: Option<TcpListener>,
+    admin_address: Option<SocketAddr>,
+    admin: UnixListener,
+    socket: PathBuf,
+}
+
+impl Doors {
+    async fn open(settings: &Settings) -> Result<Self, ServeError> {
+        let certificate =
+            settings.tls.as_ref().map(|files| Certificate::open(&files.certificate, &files.key));
+        let certificate = certificate.transpose()?;
+        let (listener, address) = bind(settings.listen).await?;
+        let (open, admin_address) = match settings.admin_listen {
+            Some(address) => bind(address).await.map(|(listener, bound)| (Some(listener), Some(bound)))?,
+            None => (None, None),
+        };
+        let socket = socket_path(&settings.data)?;
+        let admin = bind_socket(&socket)?;
+        Ok(Self { listener, address, certificate, open, admin_address, admin, socket })
+    }
+
+    fn serve(self, app: App, beside: &mut Beside) -> Result<(), ServeError> {
+        beside.serve(self.admin, http::admin_router(app.clone()));
+        if let Some((listener, address)) = self.open.zip(self.admin_address) {
+            beside.serve(listener, http::open_router(app.clone(), address.ip().is_loopback()));
+        }
+        let router = http::router(app);
+        if let Some(certificate) = self.certificate {
+            beside.serve(TlsListener::new(self.listener, certificate.clone())?, router);
+            beside.follow(async move { certificate.follow().await });
+        } else {
+            beside.serve(self.listener, router);
+        }
+        Ok(())
+    }
+}
+
+/// Stores again and again which tokens were used.
+async fn note_uses(tracker: Tracker, keys: Arc<Keys>) {
+    loop {
+        tokio::time::sleep(limits::TOKENS_USED_WRITTEN_EVERY).await;
+        note_used(&tracker, &keys).await;
+    }
+}
+
+/// Stores which tokens were used since that was last done.
+async fn note_used(tracker: &Tracker, keys: &Keys) {
+    let used = keys.used(tracker.reader().now());
+    if !used.is_empty()
+        && let Err(error) = tracker.put_tokens_used(used).await
+    {
+        tracing::debug!(%error, "which tokens were used cannot be stored just now");
     }
 }
 

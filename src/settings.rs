@@ -8,7 +8,7 @@ mod programs;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
@@ -128,6 +128,10 @@ pub struct Given {
     #[serde(default, deserialize_with = "networks")]
     trusted_proxy: Option<Vec<IpNet>>,
 
+    /// Operations that one token may create in a second, at each node [default: 10000]
+    #[arg(long, env = "LONGRUN_CREATES_PER_SECOND", value_name = "N")]
+    creates_per_second: Option<NonZeroU32>,
+
     /// What is logged: a level, or levels by module as in info,longrun=debug [default: info]
     #[arg(long, env = "LONGRUN_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -193,6 +197,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Networks of proxies that are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How many operations one token may create in a second.
+    pub creates_per_second: u32,
     /// What is logged, in the syntax of [`EnvFilter`]; it has been read once and is correct.
     pub log: String,
     /// How log lines are written.
@@ -319,6 +325,7 @@ impl Given {
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
+            creates_per_second: self.creates_per_second.or(other.creates_per_second),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
             min_free: self.min_free.or(other.min_free),
@@ -359,6 +366,9 @@ impl Given {
                 .collect::<Result<_, _>>()?,
             tls: tls(self.tls_cert, self.tls_key)?,
             trusted_proxies: self.trusted_proxy.unwrap_or_default(),
+            creates_per_second: self
+                .creates_per_second
+                .map_or(limits::TOKEN_CREATES_PER_SECOND_DEFAULT, NonZeroU32::get),
             log,
             log_format: self.log_format.unwrap_or_default(),
             min_free_bytes: self.min_free.unwrap_or(MIN_FREE).as_u64(),

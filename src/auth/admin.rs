@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,9 @@ pub struct TokenRequest {
     /// The queues that it may claim from; absent: every queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queues: Option<Vec<String>>,
+    /// After how many seconds it opens nothing any more; absent: never by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_seconds: Option<u64>,
 }
 
 /// A token as lists show it.
@@ -48,12 +52,20 @@ pub struct TokenView {
     pub queues: Option<Vec<String>>,
     /// When it was made.
     pub created_date_time: String,
-    /// Whether it opens nothing any more.
+    /// From when on it opens nothing any more; absent: never by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration_date_time: Option<String>,
+    /// When it was last used, give or take a minute; absent: not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_date_time: Option<String>,
+    /// Whether it was revoked, and opens nothing any more.
     pub revoked: bool,
+    /// Whether its time is over, and it opens nothing any more.
+    pub expired: bool,
 }
 
-impl From<&Credential> for TokenView {
-    fn from(credential: &Credential) -> Self {
+impl TokenView {
+    fn of(credential: &Credential, now: Timestamp) -> Self {
         let queues = credential.queues.as_ref();
         Self {
             id: credential.id.to_string(),
@@ -62,7 +74,10 @@ impl From<&Credential> for TokenView {
             scopes: credential.scopes.iter().map(ToString::to_string).collect(),
             queues: queues.map(|queues| queues.iter().map(ToString::to_string).collect()),
             created_date_time: credential.created.to_string(),
+            expiration_date_time: credential.expires.map(|expires| expires.to_string()),
+            last_used_date_time: credential.used.map(|used| used.to_string()),
             revoked: credential.revoked,
+            expired: credential.is_expired(now),
         }
     }
 }
@@ -119,6 +134,7 @@ pub fn make(request: &TokenRequest, now: Timestamp) -> Result<(Credential, Token
     };
     let scopes = scopes(&request.scopes)?;
     let queues = request.queues.as_deref().map(|names| queues(names, scopes)).transpose()?;
+    let expires = request.lifetime_seconds.map(|seconds| expires(seconds, now)).transpose()?;
     let token = Token::fresh().map_err(|error| TokenRefused::NoRandomness(error.to_string()))?;
     let credential = Credential {
         id: Arc::from(token.id()),
@@ -129,8 +145,10 @@ pub fn make(request: &TokenRequest, now: Timestamp) -> Result<(Credential, Token
         hash: token.hash(),
         created: now,
         revoked: false,
+        expires,
+        used: None,
     };
-    let made = TokenMade { token: token.reveal(), view: TokenView::from(&credential) };
+    let made = TokenMade { token: token.reveal(), view: TokenView::of(&credential, now) };
     Ok((credential, made))
 }
 
@@ -140,8 +158,17 @@ pub fn revoke(credential: &Credential) -> Credential {
 }
 
 /// A list of these.
-pub fn list<'a>(credentials: impl IntoIterator<Item = &'a Credential>) -> TokenList {
-    TokenList { value: credentials.into_iter().map(TokenView::from).collect() }
+pub fn list<'a>(credentials: impl IntoIterator<Item = &'a Credential>, now: Timestamp) -> TokenList {
+    TokenList { value: credentials.into_iter().map(|credential| TokenView::of(credential, now)).collect() }
+}
+
+fn expires(seconds: u64, now: Timestamp) -> Result<Timestamp, TokenRefused> {
+    let life = Duration::from_secs(seconds);
+    if life.is_zero() || life > limits::TOKEN_LIFE_MAX {
+        let most = limits::TOKEN_LIFE_MAX.as_secs();
+        return Err(invalid("lifetimeSeconds", &format!("must be 1 to {most}")));
+    }
+    Ok(now.plus(life))
 }
 
 fn scopes(words: &[String]) -> Result<Scopes, TokenRefused> {
@@ -182,6 +209,7 @@ mod tests {
             tenant: None,
             scopes: scopes.iter().map(ToString::to_string).collect(),
             queues: None,
+            lifetime_seconds: None,
         }
     }
 
@@ -204,7 +232,7 @@ mod tests {
         assert_eq!(made.view.queues.as_deref(), Some(&["media".to_owned()][..]));
         let mut headers = http::HeaderMap::new();
         headers.insert("authorization", format!("Bearer {}", made.token).parse().unwrap());
-        let caller = Keys::new([credential]).verify(&headers).unwrap();
+        let caller = Keys::new([credential]).verify(&headers, || Timestamp::MIN).unwrap();
         assert_eq!((caller.tenant.as_str(), &*caller.name), ("acme", "render farm"));
         assert!(caller.allows(Scope::Execute) && !caller.allows(Scope::Manage));
     }
@@ -229,10 +257,29 @@ mod tests {
     fn neither_lists_nor_debug_prints_show_a_secret() {
         let (credential, made) = make(&request(&["Operation.Read"]), Timestamp::MIN).unwrap();
         let secret = made.token.rsplit_once('_').unwrap().1;
-        let listed = serde_json::to_string(&list([&credential])).unwrap();
+        let listed = serde_json::to_string(&list([&credential], Timestamp::MIN)).unwrap();
         assert!(!listed.contains(secret) && !listed.contains("hash"), "{listed}");
         assert!(!format!("{made:?}").contains(secret));
         assert!(serde_json::to_string(&made).unwrap().contains(secret));
         assert!(revoke(&revoke(&credential)).revoked);
+    }
+
+    #[test]
+    fn a_life_is_bounded_and_its_end_is_shown() {
+        let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+        let most = limits::TOKEN_LIFE_MAX.as_secs();
+        let asked =
+            |seconds| TokenRequest { lifetime_seconds: Some(seconds), ..request(&["Operation.Read"]) };
+        for good in [1, most - 1, most] {
+            let (credential, made) = make(&asked(good), now).unwrap();
+            let end = now.plus(Duration::from_secs(good));
+            assert_eq!(made.view.expiration_date_time, Some(end.to_string()));
+            let is_expired = |at| list([&credential], at).value[0].expired;
+            let just_before = end.minus(Duration::from_nanos(100));
+            assert!(!is_expired(just_before) && is_expired(end));
+        }
+        for bad in [0, most + 1, u64::MAX] {
+            assert_eq!(target(&asked(bad)), "lifetimeSeconds", "{bad}");
+        }
     }
 }

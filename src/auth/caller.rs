@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::scope::{Scope, Scopes};
-use crate::operation::{QueueName, TenantId};
+use crate::limits;
+use crate::operation::{QueueName, TenantId, Timestamp};
 
 /// Why a request goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +32,22 @@ impl Denied {
     }
 }
 
+/// How long a caller may go on: until their token is revoked, or its time is over.
+#[derive(Debug, Clone, Default)]
+pub struct Leave {
+    pub(super) ended: CancellationToken,
+    pub(super) expires: Option<Timestamp>,
+}
+
+/// It is no part of who somebody is: two callers are the same whatever it says.
+impl PartialEq for Leave {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Leave {}
+
 /// Whom a request comes from, and what they may do. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -36,10 +55,14 @@ pub struct Caller {
     pub tenant: TenantId,
     /// The actor that events name.
     pub name: Arc<str>,
+    /// The id of the token that they show; none, while no token was made.
+    pub token: Option<Arc<str>>,
     /// What they may do.
     pub scopes: Scopes,
     /// The queues that they may claim from; none: every queue.
     pub queues: Option<Arc<[QueueName]>>,
+    /// How long they may go on.
+    pub leave: Leave,
 }
 
 impl Caller {
@@ -48,8 +71,33 @@ impl Caller {
         Self {
             tenant: TenantId::default(),
             name: Arc::from("anonymous"),
+            token: None,
             scopes: Scopes::all(),
             queues: None,
+            leave: Leave::default(),
+        }
+    }
+
+    /// Whether they may not go on.
+    pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        self.leave.ended.is_cancelled() || self.leave.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Resolves once they may not go on, by the store's clock: whoever waits or watches does so no longer.
+    pub async fn lapsed(&self, now: impl Fn() -> Timestamp) {
+        let expired = async {
+            let Some(expires) = self.leave.expires else { return std::future::pending().await };
+            loop {
+                let left = expires.since(now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(limits::LEAVE_CHECKED_EVERY)).await;
+            }
+        };
+        tokio::select! {
+            () = self.leave.ended.cancelled() => {}
+            () = expired => {}
         }
     }
 

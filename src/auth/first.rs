@@ -76,6 +76,8 @@ pub fn first_token(path: &Path, now: Timestamp) -> Result<Credential, FirstToken
         hash: token.hash(),
         created: now,
         revoked: false,
+        expires: None,
+        used: None,
     })
 }
 

@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
 
-use super::caller::{Caller, Denied};
+use super::caller::{Caller, Denied, Leave};
 use super::first::FirstTokenError;
 use super::scope::Scopes;
 use super::token::Token;
+use crate::operation::Timestamp;
 use crate::store::credential::Credential;
 
 /// Compared with where an id is not known, so that such a request costs the same.
@@ -21,6 +24,8 @@ struct Key {
     credential: Arc<Credential>,
     /// Made once, so that a request costs a few counters.
     caller: Caller,
+    /// Whether it was used since that was last written.
+    is_used: AtomicBool,
 }
 
 /// The registry of credentials. Filled at start, and told of each one once that is durable.
@@ -28,6 +33,8 @@ struct Key {
 pub struct Keys {
     /// By id; revoked ones too, since a server on which a token was ever made is never open again.
     keys: RwLock<HashMap<Arc<str>, Key>>,
+    /// Ends with the first token.
+    open: CancellationToken,
 }
 
 impl Keys {
@@ -47,15 +54,36 @@ impl Keys {
         if scopes.iter().count() != credential.scopes.len() {
             tracing::warn!(token = &*credential.id, "a token has scopes that this version does not know");
         }
+        self.open.cancel();
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let known = keys.get(&credential.id);
+        // Whoever waits or watches goes on by what is known of the token now.
+        let ended = known.map(|known| known.caller.leave.ended.clone()).unwrap_or_default();
+        if credential.revoked {
+            ended.cancel();
+        }
+        let is_used = known.is_some_and(|known| known.is_used.load(Ordering::Relaxed)).into();
         let caller = Caller {
             tenant: credential.tenant.clone(),
             name: Arc::clone(&credential.name),
+            token: Some(Arc::clone(&credential.id)),
             scopes,
             queues: credential.queues.clone(),
+            leave: Leave { ended, expires: credential.expires },
         };
-        let key = Key { credential: Arc::new(credential), caller };
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let key = Key { credential: Arc::new(credential), caller, is_used };
         keys.insert(Arc::clone(&key.credential.id), key);
+    }
+
+    /// The tokens that were used since this was last asked for, by their ids: now, give or take.
+    pub fn used(&self, now: Timestamp) -> Vec<(Arc<str>, Timestamp)> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let used = keys.iter_mut().filter(|(_, key)| key.is_used.swap(false, Ordering::Relaxed));
+        let noted = used.map(|(id, key)| {
+            key.credential = Arc::new(Credential { used: Some(now), ..Credential::clone(&key.credential) });
+            (id.clone(), now)
+        });
+        noted.collect()
     }
 
     /// Takes note of what became of credentials at other nodes.
@@ -101,19 +129,29 @@ impl Keys {
 
     /// Says whom a request with these headers comes from.
     ///
-    /// The secret is compared in constant time, whether the id is known or not; an unknown id, a wrong secret and a
-    /// revoked token are one and the same refusal.
-    pub fn verify(&self, headers: &HeaderMap) -> Result<Caller, Denied> {
+    /// The secret is compared in constant time, whether the id is known or not; an unknown id, a wrong secret, and a token
+    /// that was revoked or has expired are one and the same refusal.
+    pub fn verify(&self, headers: &HeaderMap, now: impl FnOnce() -> Timestamp) -> Result<Caller, Denied> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         if keys.is_empty() {
-            return Ok(Caller::anonymous());
+            let leave = Leave { ended: self.open.clone(), expires: None };
+            return Ok(Caller { leave, ..Caller::anonymous() });
         }
         let token = bearer(headers)?;
         let key = keys.get(token.id());
         let expected = key.map_or(&NOBODY, |key| &key.credential.hash);
         let same = bool::from(token.hash().ct_eq(expected));
+        let is_over = |credential: &Credential| {
+            credential.revoked || (credential.expires.is_some() && credential.is_expired(now()))
+        };
         match key {
-            Some(key) if same && !key.credential.revoked => Ok(key.caller.clone()),
+            Some(key) if same && !is_over(&key.credential) => {
+                // Written only where it is news: all requests of a token share it.
+                if !key.is_used.load(Ordering::Relaxed) {
+                    key.is_used.store(true, Ordering::Relaxed);
+                }
+                Ok(key.caller.clone())
+            }
             _ => Err(Denied::UnknownToken),
         }
     }
@@ -143,9 +181,11 @@ fn bearer(headers: &HeaderMap) -> Result<Token<'_>, Denied> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::super::scope::Scope;
     use super::*;
-    use crate::operation::{TenantId, Timestamp};
+    use crate::operation::TenantId;
 
     fn credential(token: &Token<'_>) -> Credential {
         Credential {
@@ -157,7 +197,13 @@ mod tests {
             hash: token.hash(),
             created: Timestamp::MIN,
             revoked: false,
+            expires: None,
+            used: None,
         }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_ticks(1000)
     }
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -176,10 +222,10 @@ mod tests {
     fn with_no_token_made_everybody_is_let_in() {
         let keys = Keys::default();
         assert!(keys.is_open());
-        let caller = keys.verify(&HeaderMap::new()).unwrap();
+        let caller = keys.verify(&HeaderMap::new(), now).unwrap();
         assert_eq!((caller.tenant.as_str(), &*caller.name), ("default", "anonymous"));
         assert_eq!(caller.scopes, Scopes::all());
-        assert_eq!(keys.verify(&headers(&["whatever"])), Ok(Caller::anonymous()));
+        assert_eq!(keys.verify(&headers(&["whatever"]), now), Ok(Caller::anonymous()));
     }
 
     #[test]
@@ -187,7 +233,7 @@ mod tests {
         let token = Token::fresh().unwrap();
         let keys = Keys::new([credential(&token)]);
         assert!(!keys.is_open());
-        let caller = keys.verify(&bearing(&token)).unwrap();
+        let caller = keys.verify(&bearing(&token), now).unwrap();
         assert_eq!((caller.tenant.as_str(), &*caller.name), ("acme", "ci"));
         assert!(caller.allows(Scope::Read) && !caller.allows(Scope::ReadWrite));
     }
@@ -197,9 +243,9 @@ mod tests {
         let token = Token::fresh().unwrap();
         let keys = Keys::new([credential(&token)]);
         keys.put(Credential { revoked: true, ..credential(&token) });
-        assert_eq!(keys.verify(&bearing(&token)), Err(Denied::UnknownToken));
+        assert_eq!(keys.verify(&bearing(&token), now), Err(Denied::UnknownToken));
         assert!(!keys.is_open());
-        assert_eq!(keys.verify(&HeaderMap::new()), Err(Denied::NoToken));
+        assert_eq!(keys.verify(&HeaderMap::new(), now), Err(Denied::NoToken));
         assert_eq!(keys.credentials().len(), 1);
     }
 
@@ -208,19 +254,19 @@ mod tests {
         let token = Token::fresh().unwrap();
         let keys = Keys::default();
         keys.put_first(credential(&token)).unwrap();
-        assert!(!keys.is_open() && keys.verify(&bearing(&token)).is_ok());
+        assert!(!keys.is_open() && keys.verify(&bearing(&token), now).is_ok());
         let keys = Keys::new([Credential { revoked: true, ..credential(&token) }]);
         assert!(keys.put_first(credential(&token)).is_err());
-        assert!(keys.verify(&bearing(&token)).is_err());
+        assert!(keys.verify(&bearing(&token), now).is_err());
     }
 
     #[test]
     fn an_unknown_id_and_a_wrong_secret_are_the_same_refusal() {
         let (token, other) = (Token::fresh().unwrap(), Token::fresh().unwrap());
         let keys = Keys::new([credential(&token)]);
-        assert_eq!(keys.verify(&bearing(&other)), Err(Denied::UnknownToken));
+        assert_eq!(keys.verify(&bearing(&other), now), Err(Denied::UnknownToken));
         let forged = other.reveal().replace(other.id(), token.id());
-        assert_eq!(keys.verify(&headers(&[&format!("Bearer {forged}")])), Err(Denied::UnknownToken));
+        assert_eq!(keys.verify(&headers(&[&format!("Bearer {forged}")]), now), Err(Denied::UnknownToken));
     }
 
     #[test]
@@ -229,12 +275,57 @@ mod tests {
         let keys = Keys::new([credential(&token)]);
         let text = token.reveal();
         for good in [format!("bearer {text}"), format!("BEARER  {text} ")] {
-            assert!(keys.verify(&headers(&[&good])).is_ok(), "{good}");
+            assert!(keys.verify(&headers(&[&good]), now).is_ok(), "{good}");
         }
         for bad in [text.clone(), format!("Basic {text}"), "Bearer".to_owned(), "Bearer x".to_owned()] {
-            assert_eq!(keys.verify(&headers(&[&bad])), Err(Denied::NotAToken), "{bad}");
+            assert_eq!(keys.verify(&headers(&[&bad]), now), Err(Denied::NotAToken), "{bad}");
         }
         let one = format!("Bearer {text}");
-        assert_eq!(keys.verify(&headers(&[&one, &one])), Err(Denied::NotAToken));
+        assert_eq!(keys.verify(&headers(&[&one, &one]), now), Err(Denied::NotAToken));
+    }
+
+    #[test]
+    fn a_token_opens_until_its_time_is_over() {
+        let token = Token::fresh().unwrap();
+        for (ticks, opens) in [(999, false), (1000, false), (1001, true)] {
+            let expires = Some(Timestamp::from_ticks(ticks));
+            let keys = Keys::new([Credential { expires, ..credential(&token) }]);
+            assert_eq!(keys.verify(&bearing(&token), now).is_ok(), opens, "{ticks}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_hears_of_the_end_of_their_token_and_of_no_other_change() {
+        let (token, other) = (Token::fresh().unwrap(), Token::fresh().unwrap());
+        let keys = Keys::default();
+        let anybody = keys.verify(&HeaderMap::new(), now).unwrap();
+        keys.put(credential(&token));
+        anybody.lapsed(now).await;
+        let caller = keys.verify(&bearing(&token), now).unwrap();
+        keys.put(credential(&other));
+        keys.put(Credential { used: Some(now()), ..credential(&token) });
+        assert!(caller.lapsed(now).now_or_never().is_none());
+        keys.put(Credential { revoked: true, ..credential(&token) });
+        caller.lapsed(now).await;
+        let expires = Some(Timestamp::from_ticks(1001));
+        let keys = Keys::new([Credential { expires, ..credential(&token) }]);
+        let caller = keys.verify(&bearing(&token), now).unwrap();
+        caller.lapsed(|| Timestamp::from_ticks(1001)).await;
+    }
+
+    #[test]
+    fn that_a_token_was_used_is_told_once() {
+        let token = Token::fresh().unwrap();
+        let keys = Keys::new([credential(&token)]);
+        assert_eq!(keys.used(now()), []);
+        let forged = token.reveal().replace(token.id(), "another");
+        assert!(keys.verify(&headers(&[&format!("Bearer {forged}")]), now).is_err());
+        assert_eq!(keys.used(now()), [], "by nobody who has it");
+        for _ in 0..3 {
+            keys.verify(&bearing(&token), now).unwrap();
+        }
+        assert_eq!(keys.used(now()), [(Arc::from(token.id()), now())]);
+        assert_eq!(keys.used(now()), []);
+        assert_eq!(keys.credentials()[0].used, Some(now()));
     }
 }

@@ -13,7 +13,8 @@ use tokio::net::TcpListener;
 
 use super::load::LoadError;
 use crate::auth::{Keys, Links};
-use crate::http::{App, Parts, Proxies};
+use crate::http::{App, Parts, Proxies, Quotas};
+use crate::limits;
 use crate::operation::{self, Context, Seq, Timestamp};
 use crate::server;
 use crate::store::clock::Machine;
@@ -78,6 +79,7 @@ async fn null(listener: TcpListener) -> Result<(), LoadError> {
         links: Links::new(LinkKey([0; 32]), 0),
         public_url: None,
         proxies: Proxies::default(),
+        quotas: Arc::new(Quotas::new(limits::TOKEN_CREATES_PER_SECOND_DEFAULT)),
         cors_origins: Vec::new(),
         registry: None,
     });

@@ -12,8 +12,13 @@ use super::exit::{Exit, Failure};
 #[derive(clap::Args)]
 pub(super) struct Server {
     /// URL of the server
-    #[arg(long, env = "LONGRUN_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8470")]
-    server: String,
+    #[arg(
+        long = "server",
+        env = "LONGRUN_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8470"
+    )]
+    url: String,
 
     /// Token; better given by the environment, since everybody on the machine can see a command line
     #[arg(long, env = "LONGRUN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
@@ -49,7 +54,7 @@ impl Connection {
 
 impl Server {
     pub(super) fn url(&self) -> &str {
-        &self.server
+        &self.url
     }
 
     /// Begins a client of it.
@@ -68,7 +73,7 @@ impl Server {
     }
 
     pub(super) fn failure(&self, error: &ClientError) -> Failure {
-        self.advise(Failure::of_call(error, &self.server))
+        self.advise(Failure::of_call(error, &self.url))
     }
 
     /// What may help against a failure.

@@ -39,8 +39,11 @@ async fn create(State(app): State<App>, request: Request) -> Result<Response, Ap
 }
 
 async fn list(State(app): State<App>) -> Result<Response, ApiError> {
+    let now = app.tracker.reader().now();
+    // As of now.
+    app.tracker.put_tokens_used(app.keys.used(now)).await?;
     let credentials = app.keys.credentials();
-    answer::json(StatusCode::OK, &admin::list(credentials.iter().map(|credential| &**credential)))
+    answer::json(StatusCode::OK, &admin::list(credentials.iter().map(|credential| &**credential), now))
 }
 
 async fn revoke(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {

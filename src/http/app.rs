@@ -10,6 +10,7 @@ use super::arrival::Arrival;
 use super::error::ApiError;
 use super::forwarded::Proxies;
 use super::headers::Base;
+use super::quota::Quotas;
 use super::registry::Registry;
 use crate::auth::{Keys, Links};
 use crate::limits;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub registry: Option<Arc<Registry>>,
     /// What URLs in answers begin with; none: whatever the request was sent to.
     pub public_url: Option<Arc<str>>,
+    /// What each token may take at a time.
+    pub quotas: Arc<Quotas>,
     /// Who is believed whom a request comes from.
     pub proxies: Proxies,
     /// Origins of web pages that may ask from a browser.

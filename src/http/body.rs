@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
+use tokio::time::Instant;
 
 use super::error::{ApiError, Code};
 use crate::limits;
@@ -83,26 +84,35 @@ pub async fn read_optional_json(
 }
 
 /// Reads a whole body: 413 beyond `bytes_max` (before anything is read, where its length is announced), 408 when it
-/// takes too long, 400 when it breaks off.
+/// comes too slowly, 400 when it breaks off.
 pub async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
-    read_within(headers, body, bytes_max, limits::BODY_READ).await
+    let pace = Pace { patience: limits::BODY_READ, bytes_per_second: limits::BODY_BYTES_PER_SECOND_MIN };
+    read_at(headers, body, bytes_max, pace).await
 }
 
-async fn read_within(
-    headers: &HeaderMap,
-    body: Body,
-    bytes_max: usize,
+/// How fast a body has to come.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// However slow it is.
     patience: Duration,
-) -> Result<Bytes, ApiError> {
+    /// What buys it more time.
+    bytes_per_second: u32,
+}
+
+impl Pace {
+    /// How long all may take up to the next frame.
+    fn until(self, bytes: usize) -> Duration {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.patience + Duration::from_secs(1) * bytes / self.bytes_per_second
+    }
+}
+
+async fn read_at(headers: &HeaderMap, body: Body, bytes_max: usize, pace: Pace) -> Result<Bytes, ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).map(length).transpose()?;
     if announced.is_some_and(|bytes| bytes > bytes_max) {
         return Err(too_large(bytes_max));
     }
-    let collected = tokio::time::timeout(patience, collect(body, announced, bytes_max));
-    collected.await.unwrap_or_else(|_| {
-        let message = format!("the body did not arrive within {patience:?}");
-        Err(ApiError::new(Code::RequestTimeout, message))
-    })
+    collect(body, announced, bytes_max, pace).await
 }
 
 fn length(value: &HeaderValue) -> Result<usize, ApiError> {
@@ -116,11 +126,26 @@ fn too_large(bytes_max: usize) -> ApiError {
     ApiError::new(Code::PayloadTooLarge, format!("the body is larger than {bytes_max} bytes"))
 }
 
-async fn collect(mut body: Body, announced: Option<usize>, bytes_max: usize) -> Result<Bytes, ApiError> {
+fn too_slow(pace: Pace) -> ApiError {
+    let Pace { patience, bytes_per_second } = pace;
+    let message = format!("after {patience:?} the body came at less than {bytes_per_second} bytes a second");
+    ApiError::new(Code::RequestTimeout, message)
+}
+
+async fn collect(
+    mut body: Body,
+    announced: Option<usize>,
+    bytes_max: usize,
+    pace: Pace,
+) -> Result<Bytes, ApiError> {
+    let began = Instant::now();
     // Most bodies are one frame, which is handed on as it is.
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let patience = began + pace.until(first.len() + all.len());
+        let frame = tokio::time::timeout_at(patience, body.frame()).await.map_err(|_| too_slow(pace))?;
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| ApiError::invalid("the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
         let so_far = first.len() + all.len();
@@ -146,6 +171,7 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
+    use futures_util::StreamExt;
     use hyper::body::Frame;
 
     use super::*;
@@ -241,7 +267,30 @@ mod tests {
     async fn a_body_that_does_not_arrive_is_a_408() {
         let json = headers(&[("content-type", "application/json")]);
         let stalled = Body::new(Frames(vec!["{"], false));
-        let error = read_within(&json, stalled, 9, Duration::from_millis(20)).await.unwrap_err();
+        let pace = Pace { patience: Duration::from_millis(20), bytes_per_second: 1000 };
+        let error = read_at(&json, stalled, 9, pace).await.unwrap_err();
         assert_eq!(error.code(), Code::RequestTimeout);
+    }
+
+    #[tokio::test]
+    async fn a_slow_body_is_waited_for_and_a_trickle_is_not() {
+        let json = headers(&[("content-type", "application/json")]);
+        // The one buys a tenth of a second with each frame, the other a thousandth.
+        for (frame, fast_enough) in [("x".repeat(100), true), ("x".to_owned(), false)] {
+            let frames = futures_util::stream::iter(0..10).then(move |_| {
+                let frame = Bytes::from(frame.clone());
+                async move {
+                    tokio::time::sleep(Duration::from_millis(15)).await;
+                    Ok::<_, Infallible>(frame)
+                }
+            });
+            let pace = Pace { patience: Duration::from_millis(50), bytes_per_second: 1000 };
+            let read = read_at(&json, Body::from_stream(frames), 1000, pace).await;
+            assert_eq!(read.map_err(|error| error.code()).is_ok(), fast_enough);
+        }
+        let pace = Pace { patience: limits::BODY_READ, bytes_per_second: limits::BODY_BYTES_PER_SECOND_MIN };
+        assert_eq!(pace.until(0), limits::BODY_READ);
+        let longest = limits::BODY_READ + Duration::from_secs(256);
+        assert_eq!(pace.until(limits::WORK_BODY_BYTES_MAX), longest);
     }
 }

@@ -13,6 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::quota::Allowance;
 use crate::limits;
 use crate::operation::{Refusal, Timestamp};
 use crate::store::StoreError;
@@ -160,13 +161,14 @@ struct Parts {
     target: Option<Cow<'static, str>>,
     retry_after: Option<u32>,
     allow: Option<&'static str>,
+    allowance: Option<Allowance>,
 }
 
 impl ApiError {
     /// An error of a code, with a sentence for people. Those of our own fault say nothing of what is inside.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Self(Box::new(Parts { code, message, target: None, retry_after: None, allow: None }))
+        Self(Box::new(Parts { code, message, target: None, retry_after: None, allow: None, allowance: None }))
     }
 
     /// 400 `invalidRequest`.
@@ -198,6 +200,19 @@ impl ApiError {
     /// 503 `overloaded`.
     pub fn overloaded() -> Self {
         Self::new(Code::Overloaded, "more work is waiting than can be taken right now").retry_after(1)
+    }
+
+    /// 429 `tooManyRequests`: there is no place now.
+    pub(super) fn too_many(message: &'static str) -> Self {
+        Self::new(Code::TooManyRequests, message).retry_after(limits::CROWDED_RETRY_SECONDS)
+    }
+
+    /// 429 `tooManyRequests`: sooner than is allowed.
+    pub(super) fn too_fast(allowance: Allowance) -> Self {
+        let message = "this token creates more operations a second than it may";
+        let mut error = Self::new(Code::TooManyRequests, message).retry_after(allowance.retry_after());
+        error.0.allowance = Some(allowance);
+        error
     }
 
     /// 429 `queueFull`.
@@ -313,6 +328,9 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         if let Some(seconds) = self.0.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allowance) = self.0.allowance {
+            allowance.tell(headers);
         }
         if let Some(methods) = self.0.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(methods));

@@ -159,7 +159,7 @@ mod tests {
         Peer::Net { address: SocketAddr::new(ip.parse().unwrap(), 4711), secure: false }
     }
 
-    /// Behind proxies of 10.0.0.0/8 and fd00::/8: address, scheme, host.
+    /// Behind proxies of `10.0.0.0/8` and `fd00::/8`: address, scheme, host.
     fn asked(from: &str, pairs: &[(&'static str, &str)]) -> (String, &'static str, String) {
         let proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         let headers = headers(pairs);
@@ -219,9 +219,10 @@ mod tests {
             ("for=unknown", ""),
             ("for=_hidden", ""),
             ("for=", ""),
-            ("for", ""),
-            (";;,,=", ""),
             ("for=\"192.0.2.1", ""),
+            // Who says nothing of it may itself have asked.
+            ("for", "10.1.2.3"),
+            (";;,,=", "10.1.2.3"),
         ] {
             assert_eq!(asked("10.1.2.3", &[("forwarded", said)]).0, ip, "{said}");
         }

@@ -3,8 +3,8 @@
 //! [`connection`] accepts and bounds connections; `forwarded` says whom a proxy has a request from; `outer` stands around every request, gives it its identifier and
 //! completes its errors; [`table`] says what opens each route, [`routes`] are the routes. `body` and [`json`] read what
 //! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`], [`etag`] and [`odata`] read what was asked;
-//! [`view`] and `answer` show an operation, `opened` says to whom; `docs` is what a browser reads of all this. Whatever is refused,
-//! by whomever, has the one shape of [`error`].
+//! [`view`] and `answer` show an operation, `opened` says to whom, `quota` how much at a time; `docs` is what a browser reads of
+//! all this. Whatever is refused, by whomever, has the one shape of [`error`].
 
 mod admin;
 mod answer;
@@ -25,6 +25,7 @@ pub mod odata;
 mod opened;
 mod outer;
 pub mod prefer;
+mod quota;
 mod read;
 mod registry;
 pub mod routes;
@@ -42,6 +43,7 @@ use bytes::Bytes;
 pub use admin::router as admin_router;
 pub use app::{App, Parts};
 pub use forwarded::Proxies;
+pub use quota::Quotas;
 pub use read::deposit::{refused, submit_of};
 pub use registry::Registry;
 

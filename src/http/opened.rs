@@ -10,10 +10,10 @@ use http::{HeaderValue, header};
 use super::app::App;
 use super::error::{ApiError, Code};
 use super::view::OperationView;
-use crate::auth::{Caller, Link};
+use crate::auth::{Caller, Denied, Link};
 use crate::limits;
 use crate::operation::{Operation, OperationId, TenantId};
-use crate::tracker::entry::Denied;
+use crate::tracker::entry;
 
 /// By what it is opened.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Opened {
         let Self::ByLink(link) = self else { return Ok(found?) };
         match found {
             Ok(operation) if link.opens(&operation, app.tracker.reader().now()) => Ok(operation),
-            Ok(_) | Err(Denied::NotFound) => Err(no_such_link()),
+            Ok(_) | Err(entry::Denied::NotFound) => Err(no_such_link()),
             Err(denied) => Err(denied.into()),
         }
     }
@@ -61,12 +61,24 @@ impl Opened {
         }
     }
 
+    /// What whoever waits for it is told then.
+    pub(super) fn closed(&self) -> ApiError {
+        match self {
+            Self::ByToken(..) => Denied::UnknownToken.into(),
+            Self::ByLink(_) => no_such_link(),
+        }
+    }
+
     /// Resolves once it is not open any more to whoever waits or watches: a little later, where somebody has ended it.
     pub(super) async fn lapsed(&self, app: &App) {
-        let Self::ByLink(link) = self else { return std::future::pending().await };
+        let now = || app.tracker.reader().now();
+        let link = match self {
+            Self::ByToken(caller, _) => return caller.lapsed(now).await,
+            Self::ByLink(link) => link,
+        };
         loop {
-            let left = link.expires.since(app.tracker.reader().now());
-            tokio::time::sleep(left.min(limits::LINK_CHECKED_EVERY)).await;
+            let left = link.expires.since(now());
+            tokio::time::sleep(left.min(limits::LEAVE_CHECKED_EVERY)).await;
             match self.read(app).await {
                 Err(error) if error.code() == Code::ItemNotFound => return,
                 // Where the store cannot be read just now, nothing is shown of it either.

@@ -16,6 +16,8 @@ const ALL: [StatusCode; 4] = [
 ];
 /// Where a scope is needed.
 const GUARDED: [StatusCode; 2] = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+/// Where what a token or a link takes is counted.
+const COUNTED: [StatusCode; 1] = [StatusCode::TOO_MANY_REQUESTS];
 /// Where a body is read.
 const READING: [StatusCode; 3] =
     [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNSUPPORTED_MEDIA_TYPE];
@@ -31,7 +33,8 @@ fn name(status: StatusCode) -> String {
 pub(super) fn refer(operation: &mut Operation, scope: Scope) {
     let guarded = GUARDED.iter().filter(|_| !matches!(scope, Scope::Public | Scope::Link));
     let reading = READING.iter().filter(|_| operation.request_body.is_some());
-    for status in ALL.iter().chain(guarded).chain(reading) {
+    let counted = COUNTED.iter().filter(|_| scope != Scope::Public);
+    for status in ALL.iter().chain(guarded).chain(counted).chain(reading) {
         let shared = RefOr::Ref(Ref::from_response_name(name(*status)));
         operation.responses.responses.entry(status.as_str().to_owned()).or_insert(shared);
     }
@@ -39,7 +42,7 @@ pub(super) fn refer(operation: &mut Operation, scope: Scope) {
 
 /// Each of them, by its name.
 pub(super) fn responses() -> impl Iterator<Item = (String, Response)> {
-    [&ALL[..], &GUARDED, &READING, &OTHERS].concat().into_iter().map(|status| {
+    [&ALL[..], &GUARDED, &COUNTED, &READING, &OTHERS].concat().into_iter().map(|status| {
         let codes: Vec<&str> =
             Code::ALL.iter().filter(|code| code.status() == status).map(|code| code.as_str()).collect();
         let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();

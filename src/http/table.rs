@@ -253,7 +253,7 @@ fn admit(app: &App, scope: Scope, request: &Request) -> Result<auth::Caller, Ref
             return Err(ApiError::new(Code::AccessDenied, message).into());
         }
     }
-    let caller = app.keys.verify(request.headers())?;
+    let caller = app.keys.verify(request.headers(), || app.tracker.reader().now())?;
     caller.require(scope)?;
     Ok(caller)
 }

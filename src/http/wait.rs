@@ -18,6 +18,7 @@ pub(super) async fn until(
     enough: impl Fn(&Operation) -> bool,
 ) -> Result<Arc<Operation>, ApiError> {
     let _present = Present::of(&app.tracker.metrics().requests.waiting);
+    let _place = app.quotas.wait(opened)?;
     let mut follow = app.tracker.follow(opened.tenant(), opened.id());
     let mut lapsed = pin!(opened.lapsed(app));
     let patience = tokio::time::sleep(longest);
@@ -31,8 +32,7 @@ pub(super) async fn until(
             () = follow.changed() => {}
             () = app.tracker.drained() => {}
             () = &mut patience => return Ok(operation),
-            // Whoever may not see it any more is told so by the next look.
-            () = &mut lapsed => {}
+            () = &mut lapsed => return Err(opened.closed()),
         }
     }
 }

@@ -47,6 +47,7 @@ fn every_flag_is_read() {
         "--tls-cert=/c",
         "--tls-key=/k",
         "--trusted-proxy=10.0.0.0/8,::1",
+        "--creates-per-second=7",
         "--log=warn,longrun=debug",
         "--log-format=json",
         "--min-free=1GiB",
@@ -65,6 +66,7 @@ fn every_flag_is_read() {
         cors_origins: vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()],
         tls: Some(TlsFiles { certificate: PathBuf::from("/c"), key: PathBuf::from("/k") }),
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        creates_per_second: 7,
         log: "warn,longrun=debug".to_owned(),
         log_format: LogFormat::Json,
         min_free_bytes: 1 << 30,
@@ -133,6 +135,7 @@ fn a_value_of_no_use_is_refused() {
         "--grace=10s",
         "--log-format=xml",
         "--trusted-proxy=10.0.0.0/33",
+        "--creates-per-second=0",
     ] {
         assert_eq!(flags(&[flag]).unwrap_err().exit_code(), 2, "{flag}");
     }

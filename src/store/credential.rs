@@ -24,6 +24,26 @@ pub struct Credential {
     pub created: Timestamp,
     /// Whether it opens nothing any more.
     pub revoked: bool,
+    /// From when on it opens nothing any more by itself; none: never.
+    pub expires: Option<Timestamp>,
+    /// When it was last used, give or take a minute; none: not yet.
+    pub used: Option<Timestamp>,
+}
+
+impl Credential {
+    /// Whether its time is over.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+/// What is to be kept of tokens.
+#[derive(Debug, Clone)]
+pub enum Noted {
+    /// A new one, or what became of one.
+    Credential(Credential),
+    /// By their ids, when these were last used.
+    Used(Vec<(Arc<str>, Timestamp)>),
 }
 
 /// What signs the links to operations: 256 random bits, drawn when a store is made. No link and no log shows it.

@@ -9,7 +9,7 @@ use crate::operation::{
     Seq, State, Status, TenantId, Timestamp, WorkerId,
 };
 
-use super::credential::Credential;
+use super::credential::{Credential, Noted};
 use super::queue::{ByQueue, Queue, Standing};
 
 /// What a turn needs to know before it can apply its commands.
@@ -185,6 +185,8 @@ pub struct Changes {
     pub events_pruned: Option<i64>,
     /// New credentials, and old ones as they are now.
     pub credentials: Vec<Credential>,
+    /// By their ids, when tokens were last used.
+    pub tokens_used: Vec<(Arc<str>, Timestamp)>,
     /// Queues as their controls are now.
     pub queues: Vec<Queue>,
     /// Deposits that were taken in: they go with this commit.
@@ -199,8 +201,17 @@ impl Changes {
             && self.workers_forgotten.is_empty()
             && self.events_pruned.is_none()
             && self.credentials.is_empty()
+            && self.tokens_used.is_empty()
             && self.queues.is_empty()
             && self.deposits.is_empty()
+    }
+
+    /// Adds what is to be kept of tokens.
+    pub fn note(&mut self, noted: &Noted) {
+        match noted {
+            Noted::Credential(credential) => self.credentials.push(credential.clone()),
+            Noted::Used(used) => self.tokens_used.extend(used.iter().cloned()),
+        }
     }
 
     /// Moves the cursors that were given from `first` on, so that they begin at `place` instead: for a store that learns only

@@ -26,7 +26,7 @@ pub(super) fn deny(entries: Vec<Entry>, denied: &Denied) {
             Entry::Submit(_, reply) => drop(reply.send(Err(denied))),
             Entry::Command(_, reply) => drop(reply.send(Err(denied))),
             Entry::Exchange(_, reply) => drop(reply.send(Err(denied))),
-            Entry::Credential(_, reply) | Entry::Queue(_, reply) => drop(reply.send(Err(denied))),
+            Entry::Token(_, reply) | Entry::Queue(_, reply) => drop(reply.send(Err(denied))),
             Entry::Return(_) => {}
         }
     }
@@ -78,7 +78,7 @@ impl Intake {
                 (Entry::Submit(_, reply), Done::Submitted(result)) => drop(reply.send(result)),
                 (Entry::Command(_, reply), Done::Ordered(result)) => drop(reply.send(result)),
                 (Entry::Queue(_, reply), Done::Controlled(result)) => drop(reply.send(result)),
-                (Entry::Credential(_, reply), _) => drop(reply.send(Ok(()))),
+                (Entry::Token(_, reply), _) => drop(reply.send(Ok(()))),
                 (Entry::Exchange(call, reply), Done::Exchanged(outcomes, taken)) => {
                     let notices = self.claims.notices_for(&call.tenant, &call.worker);
                     let answer = Exchanged { outcomes, operations: claimed(taken), notices };

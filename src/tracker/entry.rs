@@ -11,7 +11,7 @@ use crate::operation::{
     Seq, Submission, TenantId, WorkerId,
 };
 use crate::store::StoreError;
-use crate::store::credential::Credential;
+use crate::store::credential::Noted;
 use crate::store::turn::DepositNumber;
 pub use crate::store::turn::Want;
 
@@ -73,8 +73,8 @@ pub enum Entry {
     Queue(QueueOrder, Reply<()>),
     /// A new operation.
     Submit(Box<Submit>, Reply<Submitted>),
-    /// A credential, new or changed.
-    Credential(Credential, Reply<()>),
+    /// What is to be kept of tokens.
+    Token(Noted, Reply<()>),
     /// What a claim took for somebody who is gone.
     Return(Vec<(TenantId, OperationId, LeaseToken)>),
 }

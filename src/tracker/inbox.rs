@@ -73,6 +73,13 @@ impl FairLine {
         }
     }
 
+    /// Whether a tenant may add to its line: until that is as long as there is room left. However greedy one tenant is, half of
+    /// all stays for the others; however many are, each has as much as the rest of all.
+    fn takes(&self, tenant: &TenantId, most: usize) -> bool {
+        let own = self.lines.get(tenant).map_or(0, VecDeque::len);
+        self.len + own < most
+    }
+
     fn pop(&mut self) -> Option<Entry> {
         let tenant = self.turn.pop_front()?;
         let line = self.lines.get_mut(&tenant)?;
@@ -206,7 +213,7 @@ impl Door for Inbox {
             _ => None,
         };
         if let Some(tenant) = fresh_of.cloned() {
-            if lanes.fresh.len >= self.submits_max {
+            if !lanes.fresh.takes(&tenant, self.submits_max) {
                 return Err(Denied::Overloaded);
             }
             lanes.fresh.push(tenant, entry);

@@ -375,8 +375,8 @@ fn apply(turn: &mut Turn, entry: &Entry) -> Done {
             let outcomes = exchange.reports.iter().map(|reported| turn.report(exchange, reported)).collect();
             Done::Exchanged(outcomes, Vec::new())
         }
-        Entry::Credential(credential, _) => {
-            turn.changes.credentials.push(credential.clone());
+        Entry::Token(noted, _) => {
+            turn.changes.note(noted);
             Done::Stored
         }
         Entry::Return(taken) => {

@@ -44,7 +44,7 @@ use crate::operation::{
     Timestamp,
 };
 use crate::store::clock::SetAhead;
-use crate::store::credential::Credential;
+use crate::store::credential::{Credential, Noted};
 use crate::store::{AllTenants, QueueDepth, Reader, Registry, Store, StoreError, Whose};
 use entry::{Denied, Entry, Exchange, Exchanged, Order, QueueOrder, Reply, Submit, Submitted};
 pub use handover::Handed;
@@ -226,7 +226,12 @@ impl Tracker {
 
     /// Stores a credential, new or changed. Durable when it answers.
     pub async fn put_credential(&self, credential: Credential) -> Result<(), Denied> {
-        self.ask(|reply| Entry::Credential(credential, reply)).await
+        self.ask(|reply| Entry::Token(Noted::Credential(credential), reply)).await
+    }
+
+    /// Stores when tokens were last used, by their ids.
+    pub async fn put_tokens_used(&self, used: Vec<(Arc<str>, Timestamp)>) -> Result<(), Denied> {
+        self.ask(|reply| Entry::Token(Noted::Used(used), reply)).await
     }
 
     /// One operation as it is now, its payloads at hand: it shows every write that was acknowledged before.

@@ -48,7 +48,7 @@ impl Intake {
                 touches.ids.extend(taken.iter().map(|(tenant, id, _)| (tenant.clone(), *id)));
             }
             Entry::Queue(order, _) => touches.queues.push((order.tenant.clone(), order.name.clone())),
-            Entry::Credential(..) => {}
+            Entry::Token(..) => {}
         }
     }
 

@@ -41,12 +41,17 @@ impl<S: Store> Store for Slow<S> {
 }
 
 mod alone {
+    use longrun::auth::admin::{self, TokenRequest};
+    use longrun::store::Reader;
     use longrun::tracker::Options;
     use serde_json::{Value, json};
     use tokio::task::JoinSet;
     use tokio::time::{Instant, interval, sleep_until};
 
-    use super::{Arc, AtomicBool, AtomicUsize, Duration, Ordering, Slow, StatusCode};
+    use super::{
+        Arc, AtomicBool, AtomicUsize, Changes, Duration, Ordering, Slow, StatusCode, Store, Timestamp,
+        Touches,
+    };
     use crate::promises::inside::{self, Inside};
     use crate::support::Client;
 
@@ -65,13 +70,13 @@ mod alone {
     }
 
     /// Sends submits at a steady pace, however slow the answers are.
-    async fn flood(client: Client, seconds: u64, tally: Arc<Tally>) {
+    async fn flood(client: Client, seconds: u64, per_tick: usize, tally: Arc<Tally>) {
         let (mut pace, mut flying) = (interval(TICK), JoinSet::new());
         let end = Instant::now() + Duration::from_secs(seconds);
         while Instant::now() < end {
             pace.tick().await;
             while flying.try_join_next().is_some() {}
-            for _ in 0..SUBMITS_PER_TICK.min(2_000_usize.saturating_sub(flying.len())) {
+            for _ in 0..per_tick.min(2_000_usize.saturating_sub(flying.len())) {
                 let (client, tally) = (client.clone(), tally.clone());
                 flying.spawn(async move {
                     let answer = client.post("/v1.0/operations", &json!({"operationType": "new"})).await;
@@ -152,7 +157,7 @@ mod alone {
         // A pool of its own: a worker does not queue behind the flood's connections.
         let worker = Client::new(&server.url());
         let kept = tokio::spawn(keep(worker, held.clone(), over.clone()));
-        flood(client.clone(), seconds, tally.clone()).await;
+        flood(client.clone(), seconds, SUBMITS_PER_TICK, tally.clone()).await;
         over.store(true, Ordering::Relaxed);
         let beats = kept.await.expect("no report was refused");
 
@@ -168,6 +173,58 @@ mod alone {
             assert_eq!(operation["status"], "Completed");
             assert_eq!(operation["attemptsCount"], 1);
         }
+        server.stop().await;
+    }
+
+    /// A token of a tenant of its own, kept in the store; the whole of it.
+    fn token_of(tenant: &str, store: &mut dyn Store, now: Timestamp) -> String {
+        let request = TokenRequest {
+            name: tenant.to_owned(),
+            tenant: Some(tenant.to_owned()),
+            scopes: vec!["Operation.ReadWrite".to_owned()],
+            queues: None,
+            lifetime_seconds: None,
+        };
+        let (credential, made) = admin::make(&request, now).unwrap();
+        store.begin(&Touches::default()).unwrap();
+        store.commit(&mut Changes { credentials: vec![credential], ..Changes::default() }).unwrap();
+        made.token
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_flood_of_one_tenant_refuses_and_delays_no_other() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (mut store, reader) = inside::store(scratch.path());
+        let [greedy, modest] = ["greedy", "modest"].map(|tenant| token_of(tenant, &mut store, reader.now()));
+        // Slow enough that it is the intake that is too little, and not the machine.
+        let store = Box::new(Slow { store, commit: COMMIT * 5 });
+        let options = Options { submits_max: 64, ..Options::default() };
+        let server = Inside::start(scratch.path(), store, reader, options).await;
+        let (greedy, modest) =
+            (server.client.with_token(&greedy), Client::new(&server.url()).with_token(&modest));
+        let (tally, over) = (Arc::new(Tally::default()), Arc::new(AtomicBool::new(false)));
+        let beside = tokio::spawn({
+            let over = over.clone();
+            async move {
+                let mut slowest = Duration::ZERO;
+                let mut created = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    let answer = modest.post("/v1.0/operations", &json!({"operationType": "new"})).await;
+                    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+                    slowest = slowest.max(began.elapsed());
+                    created += 1;
+                }
+                (created, slowest)
+            }
+        });
+        flood(greedy, 5, SUBMITS_PER_TICK / 4, tally.clone()).await;
+        over.store(true, Ordering::Relaxed);
+        let (created, slowest) = beside.await.expect("nothing of the other tenant was refused");
+        let refused = tally.refused.load(Ordering::Relaxed);
+        println!("{created} created beside {refused} refused ones, the slowest in {slowest:?}");
+        assert!(refused >= 500, "only {refused} of the flood were refused");
+        assert!(created >= 10, "only {created} were created beside the flood");
         server.stop().await;
     }
 }

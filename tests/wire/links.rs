@@ -170,8 +170,8 @@ async fn a_link_of_one_operation_opens_nothing_else() {
             if route.scope == Scope::Link && named == text {
                 continue;
             }
-            let path =
-                route.path.replace("{id}", named).replace("{name}", "default").replace("{link}", named);
+            let path = route.path.replace("{id}", named).replace("{link}", named);
+            let path = path.replace("{name}", "default").replace("{page}", "protocol");
             for answer in shown(&stranger, &method, &path, text).await {
                 let about = format!("{method} {path}: {}", answer.text());
                 match route.scope {

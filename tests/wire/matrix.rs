@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use longrun::auth::{Keys, Links, Scope};
 use longrun::http::routes;
 use longrun::http::table::Entry;
-use longrun::http::{App, Parts, Proxies};
+use longrun::http::{App, Parts, Proxies, Quotas};
 use longrun::store::clock::Machine;
 use longrun::store::credential::LinkKey;
 use longrun::store::memory;
@@ -31,6 +31,7 @@ pub(super) async fn routes() -> Vec<Entry> {
         registry: None,
         public_url: None,
         proxies: Proxies::default(),
+        quotas: Arc::new(Quotas::new(1)),
         cors_origins: Vec::new(),
     });
     let entries = routes::table(app).entries().to_vec();

@@ -7,6 +7,7 @@ mod stopped;
 mod tests;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
@@ -55,11 +56,15 @@ struct Create {
     #[arg(long = "queue", value_name = "NAME", value_delimiter = ',')]
     queues: Vec<String>,
 
+    /// How long it opens anything, as in 90d or 12h [default: until it is revoked]
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+
     #[command(flatten)]
     place: Place,
 }
 
-/// List all tokens, revoked ones too
+/// List all tokens, also those that open nothing any more
 #[derive(clap::Args)]
 struct List {
     #[command(flatten)]
@@ -120,6 +125,7 @@ impl Create {
             tenant: self.tenant,
             scopes: self.scopes,
             queues: (!self.queues.is_empty()).then_some(self.queues),
+            lifetime_seconds: self.expires_in.map(|life| life.as_secs()),
         };
         let mut door = Door::to(&self.place).await?;
         let made = door.make(&request).await?;
@@ -210,14 +216,22 @@ fn fields(view: &TokenView) -> String {
         ("tenant", Some(view.tenant.clone())),
         ("scopes", Some(view.scopes.join(" "))),
         ("queues", executes.then_some(queues)),
+        ("expires", view.expiration_date_time.clone()),
     ];
     let rows = fields.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?]));
     output::table(&[], rows)
 }
 
+fn state(view: &TokenView) -> &'static str {
+    match view {
+        TokenView { revoked: true, .. } => "revoked",
+        TokenView { expired: true, .. } => "expired",
+        _ => "valid",
+    }
+}
+
 fn table(list: &TokenList) -> String {
     let rows = list.value.iter().map(|view| {
-        let state = if view.revoked { "revoked" } else { "valid" };
         [
             view.id.clone(),
             view.name.clone(),
@@ -225,8 +239,13 @@ fn table(list: &TokenList) -> String {
             view.scopes.join(" "),
             view.queues.as_ref().map(|queues| queues.join(" ")).unwrap_or_default(),
             view.created_date_time.clone(),
-            state.to_owned(),
+            view.expiration_date_time.clone().unwrap_or_default(),
+            view.last_used_date_time.clone().unwrap_or_default(),
+            state(view).to_owned(),
         ]
     });
-    output::table(&["ID", "NAME", "TENANT", "SCOPES", "QUEUES", "CREATED", "STATE"], rows)
+    output::table(
+        &["ID", "NAME", "TENANT", "SCOPES", "QUEUES", "CREATED", "EXPIRES", "LAST USED", "STATE"],
+        rows,
+    )
 }

@@ -67,7 +67,7 @@ impl Stopped {
     }
 
     pub(super) async fn list(&self) -> Result<TokenList, Failure> {
-        Ok(admin::list(&self.credentials().await?))
+        Ok(admin::list(&self.credentials().await?, self.reader.now()))
     }
 
     pub(super) async fn revoke(&mut self, id: &str) -> Result<(), Failure> {

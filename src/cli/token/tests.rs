@@ -13,6 +13,7 @@ fn request() -> TokenRequest {
         tenant: Some("acme".to_owned()),
         scopes: vec!["Operation.Read".to_owned()],
         queues: None,
+        lifetime_seconds: None,
     }
 }
 
@@ -53,7 +54,7 @@ fn serve(path: &Path) {
             }
             ("GET ", "") => {
                 let credentials = keys.credentials();
-                let list = admin::list(credentials.iter().map(AsRef::as_ref));
+                let list = admin::list(credentials.iter().map(AsRef::as_ref), Timestamp::wall());
                 (200, serde_json::to_string(&list).unwrap())
             }
             ("DELETE ", id) => match keys.get(&id[1..]) {
@@ -132,7 +133,7 @@ async fn a_whole_token_is_not_taken_for_its_id() {
 #[test]
 fn the_token_stands_alone_in_its_line_and_lists_have_none() {
     let (credential, made) = admin::make(&request(), Timestamp::MIN).unwrap();
-    let shown = table(&admin::list([&credential]));
+    let shown = table(&admin::list([&credential], Timestamp::MIN));
     assert!(shown.starts_with("ID ") && shown.contains("acme") && shown.contains("valid"), "{shown}");
     assert!(!shown.contains(&made.token));
     assert!(!fields(&made.view).contains("queues"));

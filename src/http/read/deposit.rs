@@ -26,7 +26,7 @@ pub fn submit_of(deposit: &Deposit, now: Timestamp) -> Submit {
 
 fn read(deposit: &Deposit, at: Timestamp) -> Result<Submit, ApiError> {
     let tenant = TenantId::parse(&deposit.tenant).map_err(|error| ApiError::at("tenant", error))?;
-    let caller = Caller { tenant, name: Arc::from(NAME), scopes: Scopes::default(), queues: None };
+    let caller = Caller { tenant, name: Arc::from(NAME), scopes: Scopes::default(), ..Caller::anonymous() };
     let body = deposit.body.as_deref().ok_or_else(|| {
         ApiError::invalid(format!("the request is larger than {} bytes", limits::BODY_BYTES_MAX))
     })?;

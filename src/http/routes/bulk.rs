@@ -156,6 +156,7 @@ impl Taking {
         loop {
             let batch = self.batch().await?;
             let last = batch.last;
+            self.submits.pace(batch.lines.len()).await?;
             let outcomes = self.submits.outcomes(batch).await?;
             // A batch has no more than are kept.
             let bytes =
@@ -230,6 +231,19 @@ impl Taking {
 }
 
 impl Submits {
+    /// Waits until its token may create so many more, however long that takes; ends where it may nothing any more.
+    async fn pace(&self, lines: usize) -> io::Result<()> {
+        for _ in 0..lines {
+            while self.app.quotas.create(&self.caller).is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            if self.caller.has_lapsed(self.app.tracker.reader().now()) {
+                return Err(io::Error::other("the token has ended"));
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a batch durable: what became of its lines, in their order.
     async fn outcomes(&self, batch: Batch) -> io::Result<Vec<u8>> {
         if batch.lines.is_empty() {

@@ -16,6 +16,7 @@ use crate::auth::Caller;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::opened::Opened;
+use crate::http::quota::Visitor;
 use crate::http::read::events::Filter;
 use crate::http::schema::ErrorBody;
 use crate::http::sse;
@@ -80,6 +81,7 @@ pub(super) async fn of_one(
 pub(super) async fn follow(app: App, opened: Opened, headers: &HeaderMap) -> Result<Response, ApiError> {
     sse::accepted(headers)?;
     let seen = sse::last_event_id(headers)?;
+    let visitor = Visitor::of(&opened);
     let mut watcher = app.tracker.watch(Whose::Operation(opened.tenant().clone(), opened.id()));
     let operation = opened.read(&app).await?;
     let history = app.tracker.reader().history().await?;
@@ -102,7 +104,11 @@ pub(super) async fn follow(app: App, opened: Opened, headers: &HeaderMap) -> Res
         }
     }
     let ended = has_ended && !first.is_empty();
-    let lapsed = lapse(app.clone(), opened);
+    let (seat, clock) = (app.quotas.watch(visitor)?, app.clone());
+    let lapsed = Box::pin(async move {
+        let _seat = seat;
+        opened.lapsed(&clock).await;
+    });
     let feed = Feed { first, ended, ..Feed::new(&app.tracker, watcher, lapsed, history.epoch, None) };
     Ok(sse::response(feed.stream()))
 }
@@ -148,17 +154,17 @@ pub(super) async fn of_many(
     // So that its client resumes here even before the first event, and proxies have something to hand on.
     first.push_back(sse::keep_alive(Some(history.cursor(from))));
     watcher.place(from, history.last);
-    let lapsed = Box::pin(std::future::pending());
+    let (seat, clock) = (app.quotas.watch(caller.token.clone().map(Visitor::Token))?, app.clone());
+    let lapsed = Box::pin(async move {
+        let _seat = seat;
+        caller.lapsed(|| clock.tracker.reader().now()).await;
+    });
     let feed = Feed { first, ..Feed::new(&app.tracker, watcher, lapsed, history.epoch, Some(filter)) };
     Ok(sse::response(feed.stream()))
 }
 
-/// A moment that may never come.
+/// A moment that may never come; with it goes the place of the stream.
 type Lapsed = BoxFuture<'static, ()>;
-
-fn lapse(app: App, opened: Opened) -> Lapsed {
-    Box::pin(async move { opened.lapsed(&app).await })
-}
 
 /// What one stream still has to say.
 struct Feed {

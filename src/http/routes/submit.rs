@@ -47,7 +47,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
         (status = 400, description = "Not understood", body = ErrorBody),
         (status = 409, description = "Another operation has this id, or its key and its id differ", body = ErrorBody),
         (status = 422, description = "The key was used with another body", body = ErrorBody),
-        (status = 429, description = "As many operations wait in the queue as may", body = ErrorBody),
+        (status = 429, description = "As many operations wait in the queue as may, or the token creates too many a second", body = ErrorBody),
     )
 )]
 pub(super) async fn submit(
@@ -60,6 +60,7 @@ pub(super) async fn submit(
     if MediaType::of(&head.headers) == Ok(MediaType::JsonLines) {
         return bulk::answer(app, caller, &head.headers, body);
     }
+    let allowance = app.quotas.create(&caller)?;
     let prefer = Prefer::read(&head.headers);
     let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
     let key = idempotency_key(&head.headers)?;
@@ -85,6 +86,9 @@ pub(super) async fn submit(
     headers.insert(header::LOCATION, location);
     if submitted.replayed {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    if let Some(allowance) = allowance {
+        allowance.tell(response.headers_mut());
     }
     answer::applied(prefer, &mut response);
     Ok(response)

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Denied};
 use crate::http::app::App;
 use crate::http::arrival::Arrival;
 use crate::http::error::ApiError;
@@ -146,7 +146,14 @@ pub(super) async fn work(
         reports,
         claim: call.claim,
     };
-    let (exchanged, handed) = app.tracker.exchange(exchange).await?;
+    let waits = exchange.claim.as_ref().is_some_and(|claim| claim.wait_until.is_some());
+    let _place = if waits { Some(app.quotas.claim(&caller)?) } else { None };
+    let (exchanged, handed) = tokio::select! {
+        biased;
+        exchanged = app.tracker.exchange(exchange) => exchanged?,
+        // What it may have taken at this moment goes back.
+        () = caller.lapsed(|| app.tracker.reader().now()) => return Err(Denied::UnknownToken.into()),
+    };
     let mut outcomes = exchanged.outcomes.into_iter();
     let outcomes = said.into_iter().filter_map(|said| match said {
         Said::Reported(id) => outcomes.next().map(|outcome| OutcomeView::of(id, &outcome)),

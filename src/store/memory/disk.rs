@@ -285,6 +285,11 @@ impl Kept {
         for credential in &changes.credentials {
             self.credentials.insert(credential.id.clone(), credential.clone());
         }
+        for (token, at) in &changes.tokens_used {
+            if let Some(credential) = self.credentials.get_mut(token) {
+                credential.used = credential.used.max(Some(*at));
+            }
+        }
         for queue in &changes.queues {
             self.queues.insert((queue.tenant.clone(), queue.name.clone()), queue.controls);
         }

@@ -268,6 +268,13 @@ impl<'a> Writing<'a> {
             registry::bind_credential(kept.row(), credential);
         }
         call(pipeline, &writes::CREDENTIAL, kept);
+        let mut used = Values::default();
+        for (token, at) in &self.changes.tokens_used {
+            let values = used.row();
+            values.put_text(token);
+            values.time(Some(*at));
+        }
+        call(pipeline, writes::USED, used);
         let latest: HashMap<_, _> =
             queues.iter().map(|queue| ((&queue.tenant, &queue.name), queue)).collect();
         let (mut set, mut out) = (Values::default(), Values::default());

@@ -102,6 +102,8 @@ pub(super) static WORKER: LazyLock<String> =
     LazyLock::new(|| replacing("worker", &registry::WORKER, &["tenant", "id"]));
 pub(super) static CREDENTIAL: LazyLock<String> =
     LazyLock::new(|| replacing("credential", &registry::CREDENTIAL, &["id"]));
+pub(super) const USED: &str = "UPDATE longrun.credential c SET used = greatest(c.used, v.used) \
+     FROM unnest($1::text[], $2::bigint[]) AS v (id, used) WHERE c.id = v.id";
 pub(super) static QUEUE: LazyLock<String> =
     LazyLock::new(|| replacing("queue", &registry::QUEUE, &["tenant", "name"]));
 pub(super) const FORGET_WORKERS: &str = "DELETE FROM longrun.worker w USING unnest($1::text[], $2::text[]) AS v (tenant, id) \

@@ -15,6 +15,7 @@ pub(super) const SCHEMA: &[&str] = &[
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
     include_str!("schema/0005.sql"),
+    include_str!("schema/0006.sql"),
 ];
 
 /// Marks a file as one of ours ("Lngr"), in the place that SQLite keeps for that.

@@ -90,6 +90,7 @@ static PUT_WORKER: LazyLock<String> = LazyLock::new(|| replacing("worker", &regi
 const FORGET_WORKER: &str = "DELETE FROM worker WHERE tenant = ?1 AND id = ?2";
 static WORKERS: LazyLock<String> = LazyLock::new(|| all_of("worker", &registry::WORKER, "tenant, id"));
 static PUT_CREDENTIAL: LazyLock<String> = LazyLock::new(|| replacing("credential", &registry::CREDENTIAL));
+const USED: &str = "UPDATE credential SET used = max(coalesce(used, ?2), ?2) WHERE id = ?1";
 static CREDENTIALS: LazyLock<String> = LazyLock::new(|| all_of("credential", &registry::CREDENTIAL, "id"));
 
 /// Writes a turn's attempts, workers, credentials and queues.
@@ -110,6 +111,9 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> Result<()> {
     }
     for credential in &changes.credentials {
         put(connection, &PUT_CREDENTIAL, |row| registry::bind_credential(row, credential))?;
+    }
+    for (token, at) in &changes.tokens_used {
+        connection.prepare_cached(USED)?.execute((&**token, at.ticks()))?;
     }
     queues::write(connection, changes)
 }

@@ -16,8 +16,8 @@ pub(in crate::store) const ATTEMPT: [&str; 7] =
 /// A worker, in the order of [`bind_worker`] and [`worker`].
 pub(in crate::store) const WORKER: [&str; 6] = ["tenant", "id", "queues", "operation_types", "address", "at"];
 /// A credential, in the order of [`bind_credential`] and [`credential`].
-pub(in crate::store) const CREDENTIAL: [&str; 8] =
-    ["id", "tenant", "name", "scopes", "queues", "hash", "created", "revoked"];
+pub(in crate::store) const CREDENTIAL: [&str; 10] =
+    ["id", "tenant", "name", "scopes", "queues", "hash", "created", "revoked", "expires", "used"];
 /// A queue with controls, in the order of [`bind_queue`] and [`queue`].
 pub(in crate::store) const QUEUE: [&str; 5] = ["tenant", "name", "paused", "max_running", "max_waiting"];
 
@@ -74,6 +74,8 @@ pub(in crate::store) fn bind_credential<'v>(row: &mut impl Bind<'v>, credential:
     row.blob(Some(credential.hash.as_slice()));
     row.time(Some(credential.created));
     row.put(credential.revoked);
+    row.time(credential.expires);
+    row.time(credential.used);
 }
 
 pub(in crate::store) fn credential<'r>(fields: &mut Fields<impl Columns<'r>>) -> Result<Credential> {
@@ -86,6 +88,8 @@ pub(in crate::store) fn credential<'r>(fields: &mut Fields<impl Columns<'r>>) ->
         hash: fields.blob()?.try_into().map_err(|_| Damaged("a hash has another length"))?,
         created: fields.time()?,
         revoked: fields.flag()?,
+        expires: fields.maybe_time()?,
+        used: fields.maybe_time()?,
     })
 }
 

@@ -114,6 +114,8 @@ fn credential() -> crate::store::credential::Credential {
         hash: [0; 32],
         created: crate::operation::Timestamp::MIN,
         revoked: true,
+        expires: None,
+        used: None,
     }
 }
 
@@ -214,4 +216,47 @@ async fn a_closed_tracker_takes_nothing_in_and_its_waiting_claims_are_answered()
     tracker.close();
     assert!(matches!(rig.submit(submit("t")).await, Err(Denied::ShuttingDown)));
     assert!(tracker.reader().registry(AllTenants).await.unwrap().credentials.is_empty());
+}
+
+#[test]
+fn a_tenant_that_floods_leaves_room_and_every_other_place_to_the_others() {
+    const MOST: usize = 1024;
+    let inbox = Inbox::new(MOST);
+    let hand = |tenant: &str| {
+        let mut wish = submit("t");
+        let lane = Lane { tenant: TenantId::parse(tenant).unwrap(), ..(*wish.submission.spec.lane).clone() };
+        wish.submission.spec.lane = Arc::new(lane);
+        inbox.hand(Entry::Submit(Box::new(wish), oneshot::channel().0))
+    };
+    let fill = |tenant: &str| {
+        let taken = (0..2 * MOST).take_while(|_| hand(tenant).is_ok()).count();
+        assert!(matches!(hand(tenant), Err(Denied::Overloaded)), "{tenant}");
+        taken
+    };
+    assert_eq!(fill("greedy"), MOST / 2);
+    assert_eq!(fill("eager"), MOST / 4);
+    for n in 0..10 {
+        hand(&format!("modest-{n}")).expect("there is room for whoever asks for little");
+    }
+    assert_eq!(fill("greedy"), 0);
+    // One turn takes of each in turn: of the modest all, of the others as many as of each other.
+    let batch = inbox.drain(Instant::now());
+    let of = |tenant: &str| {
+        let is_of = |entry: &&Entry| matches!(entry, Entry::Submit(submit, _) if submit.submission.spec.lane.tenant.as_str().starts_with(tenant));
+        batch.entries.iter().filter(is_of).count()
+    };
+    assert_eq!(batch.entries.len(), limits::TURN_SUBMITS_MAX);
+    assert_eq!(of("modest"), 10);
+    assert!(of("greedy").abs_diff(of("eager")) <= 1, "{} and {}", of("greedy"), of("eager"));
+    let first: Vec<_> = batch.entries[..12]
+        .iter()
+        .map(|entry| match entry {
+            Entry::Submit(submit, _) => submit.submission.spec.lane.tenant.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(
+        (0..10).all(|n| first.contains(&format!("modest-{n}"))),
+        "nobody waits for a whole line: {first:?}"
+    );
 }

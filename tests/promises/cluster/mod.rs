@@ -271,8 +271,16 @@ async fn a_token_is_good_at_every_node_at_once_and_bad_soon_after_its_end() {
             let client = node.client().with_token(made["token"].as_str().unwrap());
             assert_eq!(client.get(OPERATIONS).await.status, StatusCode::OK);
         }
+        let watch = async |node: &Server| {
+            let client = node.client().with_token(made["token"].as_str().unwrap());
+            let mut stream = client.watch("/v1.0/events", None).await;
+            stream.begin().await;
+            stream
+        };
+        let (mut here, mut there) = (watch(&nodes[0]).await, watch(&nodes[1]).await);
         token(&["revoke", made["id"].as_str().unwrap()]);
         let revoked = Instant::now();
+        assert_eq!((here.rest().await, there.rest().await), (Vec::new(), Vec::new()), "who watches is cut");
         for node in &nodes {
             let client = node.client().with_token(made["token"].as_str().unwrap());
             until("it to be refused", async || {

@@ -120,6 +120,8 @@ fn credential(public: &str, of: &str, queues: Option<&[&str]>) -> Credential {
         hash: [7; 32],
         created: start(),
         revoked: false,
+        expires: None,
+        used: None,
     }
 }
 

@@ -41,7 +41,7 @@ class Server:
 
     def start(self) -> None:
         """Starts it, on the port that it had before if it ran before."""
-        listen = self.url.removeprefix("http://") or "127.0.0.1:0"
+        listen = self.url.partition("://")[2] or "127.0.0.1:0"
         command = [binary(), "serve", "--workers", "0", "--log", "warn", "--listen", listen]
         self.process = subprocess.Popen(
             [*command, "--data", str(self.directory), *self.arguments],
@@ -51,8 +51,8 @@ class Server:
         )
         output = self.process.stdout
         assert output is not None
-        line = next(line for line in output if "http://" in line)
-        self.url = line[line.index("http://") :].split()[0]
+        line = next(line for line in output if "://" in line)
+        self.url = line[line.index("http") :].split()[0]
         # Nobody else reads what it prints, and a full pipe would stop it.
         self.reader = threading.Thread(target=output.read)
         self.reader.start()

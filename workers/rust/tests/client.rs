@@ -258,8 +258,8 @@ async fn every_verb_has_its_route() {
     assert_eq!(server.header(3, "if-match").unwrap(), "\"1-1\"");
     let seen = server.seen.lock().unwrap();
     assert_eq!(seen[3].body, r#"{"percentComplete":40}"#);
-    assert_eq!(seen[6].body, r#"{"paused":true,"maxRunning":null}"#);
-    assert_eq!(seen[11].body, r#"{"seconds":3600.0}"#);
+    assert_eq!(seen[7].body, r#"{"paused":true,"maxRunning":null}"#);
+    assert_eq!(seen[12].body, r#"{"seconds":3600.0}"#);
 }
 
 /// The answers of a list of two pages, the first of which comes only at the second try.

@@ -185,7 +185,11 @@ test("queues are paused and limited, and tell who works for them", async () => {
 });
 
 test("a link shows its operation until it is revoked", async () => {
-  const { operation } = await client.submit({ queue: `links-${randomUUID()}`, operationType: "nobodys", input: 7 });
+  const { operation } = await client.submit({
+    queue: `links-${randomUUID()}`,
+    operationType: "nobodys",
+    input: 7,
+  });
   const link = await client.createLink(operation.id);
   assert.ok(link.eventsUrl.startsWith(link.statusUrl));
   const shown = (await (await fetch(link.statusUrl)).json()) as Operation;
@@ -193,7 +197,9 @@ test("a link shows its operation until it is revoked", async () => {
   const expirationDateTime = new Date(Date.now() + 3600_000).toISOString();
   const fresh = await client.createLink(operation.id, { expirationDateTime, revoke: true });
   assert.ok(fresh.expirationDateTime < link.expirationDateTime);
-  const statuses = await Promise.all([link, fresh].map(async ({ statusUrl }) => (await fetch(statusUrl)).status));
+  const statuses = await Promise.all(
+    [link, fresh].map(async ({ statusUrl }) => (await fetch(statusUrl)).status),
+  );
   assert.deepEqual(statuses, [404, 200]);
 });
 

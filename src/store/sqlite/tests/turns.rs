@@ -216,6 +216,8 @@ fn workers_and_credentials_are_kept() {
         hash: [3; 32],
         created: now,
         revoked: false,
+        expires: None,
+        used: None,
     };
     house.turn(&Touches::default(), |_, changes| {
         changes.workers.push(worker.clone());

@@ -174,7 +174,7 @@ class Queue(Demand):
 
 @dataclass(slots=True, kw_only=True)
 class Link:
-    """URLs by which whoever has them reads and watches one operation, without a token and without its input."""
+    """URLs by which whoever has them reads and watches one operation: without a token, without its input."""
 
     status_url: str = field(repr=False)
     """Answers how the operation stands, as a ``GET`` of it does."""

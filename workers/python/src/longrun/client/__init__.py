@@ -44,8 +44,8 @@ class Client(QueueCalls):
 
     ``token`` is the bearer token; a server on loopback may need none. ``deadline`` are the seconds that one
     call may take in all, its repetitions included; time that the server was asked to wait comes on top.
-    ``http2`` speaks HTTP/2 and needs the extra ``longrun-sdk[http2]``. ``ca`` names a file of the authorities to
-    trust at an ``https://`` URL, in PEM form; else it is those that the system trusts.
+    ``http2`` speaks HTTP/2 and needs the extra ``longrun-sdk[http2]``. ``ca`` names a file of the authorities
+    to trust at an ``https://`` URL, in PEM form; else it is those that the system trusts.
 
     Every method raises ``LongrunError`` when the server refuses or cannot be reached.
     """
@@ -215,7 +215,7 @@ class Client(QueueCalls):
     async def create_link(
         self, id: Id, *, expiration_date_time: str | None = None, revoke: bool = False
     ) -> Link:
-        """Makes a link, by which whoever has it, as a page in a browser, follows the operation without a token.
+        """Makes a link: whoever has it, as a page in a browser, follows the operation without a token.
 
         It ends at ``expiration_date_time``, at most 30 days ahead; else in a day. ``revoke`` ends every link
         to the operation that was made before. Repeated within the client's deadline: of a link whose answer

@@ -41,8 +41,8 @@ class Worker:
     * ``grace``: the seconds that handlers may go on after the shutdown began;
     * ``worker_id``: how the worker calls itself; must differ from start to start, and does unless set;
     * ``http2``: speaks HTTP/2, which needs the extra ``longrun-sdk[http2]``;
-    * ``ca``: a file of the authorities to trust at an ``https://`` URL, in PEM form; else it is those that the
-      system trusts.
+    * ``ca``: a file of the authorities to trust at an ``https://`` URL, in PEM form; else it is those that
+      the system trusts.
     """
 
     def __init__(
