@@ -13,7 +13,9 @@ use tempfile::NamedTempFile;
 
 use super::error::{OpenError, Result};
 use super::migrate::{APPLICATION, SCHEMA};
-use super::open::{FILE, OTHER_CACHE_KIB, connection, hold, make, private, reading, settle, stays, sync};
+use super::open::{
+    FILE, LOCK, OTHER_CACHE_KIB, connection, hold, make, private, reading, settle, stays, sync,
+};
 use super::registry::Meta;
 use super::{history, open};
 use crate::operation::Timestamp;
@@ -218,7 +220,7 @@ fn renew(mut connection: Connection) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
-/// There may be nothing in it but what a fresh file system has.
+/// There may be nothing in it but what a fresh file system has, or a restore that came to nothing has left.
 fn empty(directory: &Path) -> Outcome<()> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -227,7 +229,7 @@ fn empty(directory: &Path) -> Outcome<()> {
     };
     for entry in entries {
         let inside = entry.map_err(BackupError::file(directory))?.file_name();
-        if inside != "lost+found" {
+        if inside != "lost+found" && inside != LOCK {
             let inside = inside.to_string_lossy().into_owned();
             return Err(BackupError::NotEmpty { directory: directory.to_owned(), inside });
         }

@@ -29,7 +29,7 @@ use crate::store::stored::{Damaged, narrow};
 /// The database.
 pub(super) const FILE: &str = "longrun.db";
 /// Held for the life of the store.
-const LOCK: &str = "longrun.lock";
+pub(super) const LOCK: &str = "longrun.lock";
 /// How long a statement waits for a program that looks at the file.
 const BUSY: Duration = Duration::from_millis(250);
 /// KiB of pages that the writer keeps. What a turn needs once is in the system's cache; many pages here only cost, since
