@@ -35,7 +35,8 @@ impl Denied {
 /// How long a caller may go on: until their token is revoked, or its time is over.
 #[derive(Debug, Clone, Default)]
 pub struct Leave {
-    pub(super) ended: CancellationToken,
+    /// Shared as a whole, since it counts its own clones under a lock.
+    pub(super) ended: Arc<CancellationToken>,
     pub(super) expires: Option<Timestamp>,
 }
 

@@ -8,7 +8,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
-use tokio_util::sync::CancellationToken;
 
 use super::caller::{Caller, Denied, Leave};
 use super::first::FirstTokenError;
@@ -29,12 +28,17 @@ struct Key {
 }
 
 /// The registry of credentials. Filled at start, and told of each one once that is durable.
-#[derive(Default)]
 pub struct Keys {
     /// By id; revoked ones too, since a server on which a token was ever made is never open again.
     keys: RwLock<HashMap<Arc<str>, Key>>,
-    /// Ends with the first token.
-    open: CancellationToken,
+    /// Everybody, while no token was made. Their leave ends with the first one.
+    anybody: Caller,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { keys: RwLock::default(), anybody: Caller::anonymous() }
+    }
 }
 
 impl Keys {
@@ -54,7 +58,7 @@ impl Keys {
         if scopes.iter().count() != credential.scopes.len() {
             tracing::warn!(token = &*credential.id, "a token has scopes that this version does not know");
         }
-        self.open.cancel();
+        self.anybody.leave.ended.cancel();
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let known = keys.get(&credential.id);
         // Whoever waits or watches goes on by what is known of the token now.
@@ -134,8 +138,7 @@ impl Keys {
     pub fn verify(&self, headers: &HeaderMap, now: impl FnOnce() -> Timestamp) -> Result<Caller, Denied> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         if keys.is_empty() {
-            let leave = Leave { ended: self.open.clone(), expires: None };
-            return Ok(Caller { leave, ..Caller::anonymous() });
+            return Ok(self.anybody.clone());
         }
         let token = bearer(headers)?;
         let key = keys.get(token.id());
