@@ -18,6 +18,9 @@ const ARGUMENTS: [&str; 6] = ["--workers", "0", "--retain", "3650d", "--retain-e
 /// What the passage of time changes, and where the server was.
 const PASSING: [&str; 2] = ["waiting", "startDateTime"];
 
+/// Schemas, of an embedded store and of a database, that stood between two commits of one day: no store was left in them.
+const UNKEPT: (i64, i64) = (5, 2);
+
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
@@ -144,7 +147,7 @@ async fn an_embedded_store_of_each_schema_is_served_as_it_was() {
         let latest = schema(&data);
         assert!(latest >= *number);
         let numbers: Vec<i64> = all.iter().map(|(number, _)| *number).collect();
-        let missing = (1..latest).find(|number| !numbers.contains(number));
+        let missing = (1..latest).find(|number| *number != UNKEPT.0 && !numbers.contains(number));
         assert_eq!(missing, None, "a schema without a golden store: tests/golden/make.sh makes one");
     }
     assert!(!all.is_empty());
@@ -172,7 +175,7 @@ async fn a_database_of_each_schema_is_served_as_it_was() {
         goes_on(&client).await;
         let latest: i64 = database.ask(version).unwrap().parse().unwrap();
         let numbers: Vec<i64> = all.iter().map(|(number, _)| *number).collect();
-        let missing = (1..latest).find(|number| !numbers.contains(number));
+        let missing = (1..latest).find(|number| *number != UNKEPT.1 && !numbers.contains(number));
         assert_eq!(missing, None, "a schema without a golden store: tests/golden/make.sh makes one");
     }
     assert!(!all.is_empty());
