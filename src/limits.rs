@@ -298,8 +298,6 @@ pub const SCAN_MAX: Duration = Duration::from_secs(1);
 
 /// Operations that a turn loads for each wish of the claims that wait, where other nodes may have made them ready.
 pub const TURN_PEEKED_MAX: usize = 512;
-/// Events of its own commits that a node keeps until it has published them; of older ones the store tells as well.
-pub const OWN_EVENTS_MAX: usize = 16_384;
 /// Runs of its own commits, with those of others between them, that a node knows again when it reads them.
 pub const OWN_RUNS_MAX: usize = 10_000;
 /// Deposits that are read at once: about as many as one turn takes.

@@ -21,7 +21,9 @@ pub(super) struct Own {
 struct Commits {
     waiting: VecDeque<Commit>,
     /// Of all that wait.
-    events: usize,
+    bytes: usize,
+    /// The cursor of the last one.
+    last: i64,
     /// The cursors of the last ones, published or not: after one, up to another.
     lately: VecDeque<(i64, i64)>,
 }
@@ -39,10 +41,17 @@ pub(super) struct Commit {
 pub(super) enum Next {
     /// A commit of this node, which may have begun before.
     Mine(Commit),
-    /// Another node's events, and after those some of this node.
+    /// Events that the store tells: another node's, or so many of this one that they are not at hand; after those, some of
+    /// this node.
     Others,
     /// Nothing of this node.
     Unknown,
+}
+
+impl Commit {
+    fn bytes(&self) -> usize {
+        self.told.iter().map(|told| told.bytes()).sum()
+    }
 }
 
 impl Own {
@@ -51,10 +60,12 @@ impl Own {
         let Some((after, upto, told)) = recent::told(changes) else { return };
         let mut commits = self.lock();
         commits.remember(after, upto);
-        commits.events += told.len();
-        commits.waiting.push_back(Commit { after, upto, told });
+        commits.last = upto;
+        let commit = Commit { after, upto, told };
+        commits.bytes += commit.bytes();
+        commits.waiting.push_back(commit);
         // Nobody has published for long: the store tells as well.
-        while commits.events > limits::OWN_EVENTS_MAX {
+        while commits.bytes > limits::RECENT_BYTES_MAX {
             commits.pop();
         }
         drop(commits);
@@ -68,6 +79,7 @@ impl Own {
             commits.pop();
         }
         match commits.waiting.front() {
+            None if commits.last > cursor => Next::Others,
             None => Next::Unknown,
             Some(commit) if commit.after > cursor => Next::Others,
             Some(_) => commits.pop().map_or(Next::Unknown, Next::Mine),
@@ -105,7 +117,7 @@ impl Commits {
 
     fn pop(&mut self) -> Option<Commit> {
         let commit = self.waiting.pop_front()?;
-        self.events -= commit.told.len();
+        self.bytes -= commit.bytes();
         Some(commit)
     }
 }

@@ -29,8 +29,10 @@ impl From<Event> for Told {
 }
 
 impl Told {
-    fn bytes(&self) -> usize {
-        BASE_BYTES + 2 * self.event.operation.result().map_or(0, Payload::bytes)
+    pub(super) fn bytes(&self) -> usize {
+        let operation = &self.event.operation;
+        let input = operation.spec.input.as_ref().map_or(0, Payload::bytes);
+        BASE_BYTES + input + 2 * operation.result().map_or(0, Payload::bytes)
     }
 }
 
@@ -111,7 +113,12 @@ pub(super) fn told(changes: &mut Changes) -> Option<(i64, i64, Vec<Arc<Told>>)> 
     let gone = |recorded: &Recorded| operations[recorded.touched].after.is_none();
     let kept = |recorded: &Recorded| recorded.event.kind == EventKind::Deleted || !gone(recorded);
     let events = changes.events.drain(..).filter(kept);
-    Some((after, upto, events.map(|recorded| Arc::new(Told::from(recorded.event))).collect()))
+    let told = events.map(|mut recorded| {
+        // It is shown to nobody.
+        recorded.event.operation.checkpoint = None;
+        Arc::new(Told::from(recorded.event))
+    });
+    Some((after, upto, told.collect()))
 }
 
 impl Run {

@@ -95,11 +95,18 @@ impl Tail {
             let go_on = async {
                 match self.shared.own.next(self.cursor) {
                     Next::Mine(Commit { upto, told, .. }) => self.publish(upto, &told),
-                    Next::Others => self.read(reader).await,
+                    // What lies between was lost, or is not there yet where it is read.
+                    Next::Others if !self.read(reader).await => tokio::time::sleep(PAUSE).await,
+                    Next::Others => {}
                     Next::Unknown => tokio::select! {
                         () = self.shared.own.grown() => {}
                         // Whatever hints got lost: at least this often.
-                        _ = timeout(limits::LOOK_EVERY, hints.changed()) => self.read(reader).await,
+                        _ = timeout(limits::LOOK_EVERY, hints.changed()) => {
+                            if self.read(reader).await {
+                                // There may be more.
+                                hints.mark_changed();
+                            }
+                        }
                     },
                 }
             };
@@ -117,15 +124,19 @@ impl Tail {
         self.shared.watch.publish(after, upto, &told[from..]);
     }
 
-    /// Reads on in the store, and tells the loop what others did.
-    async fn read(&mut self, reader: &dyn SharedReader) {
+    /// Reads on in the store, and tells the loop what others did. Whether there was anything, or that cannot be said.
+    async fn read(&mut self, reader: &dyn SharedReader) -> bool {
         let Events { events, upto } = match reader.tail(AllTenants, self.cursor, limits::EVENTS_CHUNK).await {
             Ok(events) => events,
             Err(error) => {
                 tracing::debug!(%error, "the end of the events cannot be read just now");
-                return tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(PAUSE).await;
+                return true;
             }
         };
+        if upto == self.cursor {
+            return false;
+        }
         let news = self.news(&events);
         let asked = events.iter().filter(|event| event.kind == EventKind::Canceling);
         let asked: Vec<Asked> = asked.map(Asked::of).collect();
@@ -138,6 +149,7 @@ impl Tail {
         if !notices.is_empty() {
             self.inbox.hear(notices);
         }
+        true
     }
 
     /// What these events left to be taken.

@@ -10,11 +10,12 @@ use std::sync::LazyLock;
 
 use tokio_postgres::Row;
 
+use super::Resident;
 use super::columns::Value;
 use super::error::Result;
 use super::link::{Pipeline, Place};
 use super::load::{Loading, as_int};
-use super::operations::COLUMNS;
+use super::operations::{COLUMNS, lane_of};
 use crate::limits;
 use crate::operation::{Rank, Seq};
 use crate::store::queue::{ByQueue, startable};
@@ -25,18 +26,25 @@ const MERGED: &str = "ORDER BY o.urgency, o.ready_at, o.seq LIMIT $4";
 /// Queues with controls, or that get some in this turn.
 const HAS_CONTROLS: &str = "(l.queue = ANY ($5) OR EXISTS \
      (SELECT 1 FROM longrun.queue q WHERE q.tenant = l.tenant AND q.name = l.queue))";
-static ALL: LazyLock<String> = LazyLock::new(|| heads(MERGED));
-static FREE: LazyLock<String> = LazyLock::new(|| heads(&format!("AND NOT {HAS_CONTROLS} {MERGED}")));
-static CONTROLLED: LazyLock<String> = LazyLock::new(|| heads(&format!("AND {HAS_CONTROLS}")));
+/// Where lanes begin of which that is known: see [`super::starts`].
+const STARTS: &str = "LEFT JOIN unnest($7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[]) \
+     AS s (lane, urgency, ready_at, seq) ON s.lane = l.id";
+const BEGUN: &str = "AND (o.urgency, o.ready_at, o.seq) >= (coalesce(s.urgency, -1000), \
+     coalesce(s.ready_at, -9223372036854775808), coalesce(s.seq, -9223372036854775808))";
+static ALL: LazyLock<String> = LazyLock::new(|| heads((STARTS, BEGUN), MERGED));
+static FREE: LazyLock<String> =
+    LazyLock::new(|| heads((STARTS, BEGUN), &format!("AND NOT {HAS_CONTROLS} {MERGED}")));
+/// Of those it may be that none of the first ones may start.
+static CONTROLLED: LazyLock<String> = LazyLock::new(|| heads(("", ""), &format!("AND {HAS_CONTROLS}")));
 
 /// The first ones that are ready in each lane asked for.
-fn heads(rest: &str) -> String {
+fn heads((starts, begun): (&str, &str), rest: &str) -> String {
     // What is ready is under no lease: its columns are there, and null.
     let columns = COLUMNS.replace("le.", "NULL::bigint AS ");
     format!(
-        "SELECT {columns} FROM longrun.lane l CROSS JOIN LATERAL \
+        "SELECT {columns} FROM longrun.lane l {starts} CROSS JOIN LATERAL \
          (SELECT * FROM longrun.operation o WHERE o.lane = l.id AND o.status = 0 AND o.hold = 0 \
-          AND o.seq <> ALL ($6) ORDER BY o.urgency, o.ready_at, o.seq LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) o \
+          {begun} AND o.seq <> ALL ($6) ORDER BY o.urgency, o.ready_at, o.seq LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) o \
          WHERE l.tenant = $1 AND ($2::text[] IS NULL OR l.queue = ANY ($2)) \
          AND ($3::text[] IS NULL OR l.operation_type = ANY ($3)) {rest}"
     )
@@ -75,6 +83,11 @@ pub(super) struct Wants<'a> {
 }
 
 impl<'a> Wants<'a> {
+    /// Whether anything is asked for of which it is remembered where it begins.
+    pub(super) fn has_starts(&self) -> bool {
+        self.groups.iter().any(|group| group.kind != Kind::Controlled)
+    }
+
     /// The groups of a turn's claims, where queues may have controls or none has.
     pub(super) fn of(touches: &'a Touches, controls: bool) -> Self {
         let free_kind = if controls { Kind::Free } else { Kind::All };
@@ -112,18 +125,21 @@ impl<'a> Wants<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn ask(&self, pipeline: &mut Pipeline<'a>, aside: Value<'a>) -> Place {
+    fn ask(&self, pipeline: &mut Pipeline<'a>, resident: &Resident) -> Place {
         fn names(names: Option<&std::sync::Arc<[crate::operation::Name]>>) -> Value<'_> {
             Value::Texts(names.map(|names| names.iter().map(crate::operation::Name::as_str).collect()))
         }
-        let values = vec![
+        let mut values = vec![
             Value::Text(self.want.tenant.as_str().into()),
             names(self.want.queues.as_ref()),
             names(self.want.operation_types.as_ref()),
             Value::Int(as_int(self.limit)),
             Value::Texts(Some(self.changing.clone())),
-            aside,
+            resident.aside(),
         ];
+        if self.kind != Kind::Controlled {
+            values.extend(resident.starts.of(self.want, &resident.lanes));
+        }
         let heads = match self.kind {
             Kind::All => &ALL,
             Kind::Free => &FREE,
@@ -136,7 +152,7 @@ impl<'a> Group<'a> {
 impl<'a> Loading<'a> {
     /// Asks for the heads of all groups.
     pub(super) fn ask_heads(&self, pipeline: &mut Pipeline<'a>, wants: &Wants<'a>) -> Vec<Place> {
-        wants.groups.iter().map(|group| group.ask(pipeline, self.resident.aside())).collect()
+        wants.groups.iter().map(|group| group.ask(pipeline, self.resident)).collect()
     }
 
     /// Keeps what was found of the groups, each in its order.
@@ -155,11 +171,19 @@ impl<'a> Loading<'a> {
         group.heads.clear();
         for row in rows {
             let seq = self.keep(row)?;
-            group.heads.extend(self.set.operations.get(&seq).and_then(|operation| operation.rank()));
+            let rank = self.set.operations.get(&seq).and_then(|operation| operation.rank());
+            group.heads.extend(rank);
+            if let (Some(rank), Some(lane)) = (rank, lane_of(row).filter(|_| group.kind != Kind::Controlled))
+            {
+                self.resident.starts.found(lane, rank);
+            }
         }
         group.heads.sort_unstable();
         // A lane that gave as many as it might can hold more.
         group.ended = rows.len() < group.limit;
+        if group.ended && group.kind != Kind::Controlled {
+            self.resident.starts.found_no_more(group.want, &self.resident.lanes);
+        }
         Ok(())
     }
 
@@ -253,7 +277,7 @@ impl<'a> Loading<'a> {
     async fn look_further(&mut self, group: &mut Group<'a>) -> Result<()> {
         group.limit *= 2;
         let mut pipeline = Pipeline::new(self.link);
-        let place = group.ask(&mut pipeline, self.resident.aside());
+        let place = group.ask(&mut pipeline, self.resident);
         let answers = pipeline.run().await?;
         self.meet_lanes(&answers).await?;
         self.take_group(group, answers.of(place))

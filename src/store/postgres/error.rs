@@ -140,6 +140,18 @@ impl Fault {
         }
     }
 
+    /// Whether what was prepared on the connection is not there, or would answer otherwise by now.
+    pub(super) fn is_of_preparing(&self) -> bool {
+        self.code().is_some_and(|code| {
+            [
+                SqlState::INVALID_SQL_STATEMENT_NAME,
+                SqlState::DUPLICATE_PSTATEMENT,
+                SqlState::FEATURE_NOT_SUPPORTED,
+            ]
+            .contains(code)
+        })
+    }
+
     /// Whether another node was there first, or in the way: tried again, the turn may go through.
     fn is_contention(&self) -> bool {
         self.code().is_some_and(|code| {

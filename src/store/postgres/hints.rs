@@ -85,7 +85,7 @@ impl Hints {
         self.line.news.notify_one();
     }
 
-    /// Whether connections are known to be sessions of the database. Behind a pooler they may seem so to nobody.
+    /// Whether connections are known to be sessions of the database, and not a pooler's.
     pub(super) fn are_sessions(&self) -> bool {
         self.line.sessions.load(Ordering::Relaxed)
     }
@@ -167,6 +167,8 @@ impl Line {
 
     /// Listens until the connection is lost, or it shows that nothing is heard on it.
     pub(super) async fn listen(&self, heard: &mut bool) -> Result<()> {
+        // Until it is shown anew: the name may lead elsewhere by now.
+        self.sessions.store(false, Ordering::Relaxed);
         let (config, tls) = self.connector.config();
         let (client, mut connection) = config.connect(tls).await?;
         let arriving = async {

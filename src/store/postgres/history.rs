@@ -9,9 +9,9 @@ use tokio_postgres::Row;
 use super::columns::{Value, fields, fields_after};
 use super::error::Result;
 use super::lanes::LaneId;
-use super::link::{Link, Pipeline};
+use super::link::Lent;
 use super::load::as_int;
-use super::reader::PostgresReader;
+use super::reader::{PostgresReader, READ};
 use crate::operation::{Event, EventKind, Json, Payload, Seq, Spec, State};
 use crate::store::stored::damage::sound;
 use crate::store::stored::{Damaged, codes, event, row, text};
@@ -93,13 +93,13 @@ pub(super) async fn events(reader: &PostgresReader, of: &Whose, after: i64, limi
     forward(reader, Some(of), after, limit).await
 }
 
-/// The next events of everybody.
-pub(super) async fn tail(reader: &PostgresReader, after: i64, limit: usize) -> Result<Events> {
-    forward(reader, None, after, limit).await
-}
-
-/// From a cursor on, along all events.
-async fn forward(reader: &PostgresReader, of: Option<&Whose>, after: i64, limit: usize) -> Result<Events> {
+/// From a cursor on, along all events: everybody's, or somebody's.
+pub(super) async fn forward(
+    reader: &PostgresReader,
+    of: Option<&Whose>,
+    after: i64,
+    limit: usize,
+) -> Result<Events> {
     if limit == 0 {
         return Ok(Events { events: Vec::new(), upto: after });
     }
@@ -119,7 +119,7 @@ async fn read(
     let client = reader.client().await?;
     let lanes = rows.iter().filter_map(|row| row.try_get::<_, LaneId>(1).ok());
     reader.lanes.meet(client.link(), &reader.damage, lanes).await?;
-    let results = results(reader, client.link(), rows).await?;
+    let results = results(reader, &client, rows).await?;
     let mut chunk = Events { events: Vec::new(), upto: after };
     let mut specs: HashMap<Seq, Arc<Spec>> = HashMap::new();
     let mut bytes = 0;
@@ -177,7 +177,7 @@ fn one(
 }
 
 /// The results of those that completed.
-async fn results(reader: &PostgresReader, link: Link<'_>, rows: &[Row]) -> Result<HashMap<Seq, Json>> {
+async fn results(reader: &PostgresReader, client: &Lent, rows: &[Row]) -> Result<HashMap<Seq, Json>> {
     let mut completed = Vec::new();
     for row in rows {
         let (seq, kind) = (fields_after(row, 2).int()?, fields_after(row, 5).int()?);
@@ -189,9 +189,9 @@ async fn results(reader: &PostgresReader, link: Link<'_>, rows: &[Row]) -> Resul
     if completed.is_empty() {
         return Ok(results);
     }
-    let mut pipeline = Pipeline::new(link);
+    let mut pipeline = client.reading(&READ);
     let found = pipeline.call(RESULTS, vec![Value::ints(completed)]);
-    let answers = pipeline.run().await?;
+    let answers = pipeline.over().await?;
     for row in answers.of(found) {
         let mut fields = fields(row);
         let seq = Seq(fields.int()?);

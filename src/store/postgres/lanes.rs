@@ -31,6 +31,13 @@ impl Lanes {
         self.read(|known| known.of_id.get(&id).cloned()).ok_or(Damaged("a row is of no known lane"))
     }
 
+    /// Those that this node has met and that are asked for.
+    pub(super) fn all(&self, is_asked_for: impl Fn(&Lane) -> bool) -> Vec<LaneId> {
+        self.read(|known| {
+            known.ids.iter().filter(|(lane, _)| is_asked_for(lane)).map(|(_, id)| *id).collect()
+        })
+    }
+
     /// The number of a lane, if this node has met it.
     pub(super) fn id(&self, lane: &Lane) -> Option<LaneId> {
         self.read(|known| known.ids.get(lane).copied())

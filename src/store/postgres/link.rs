@@ -199,10 +199,11 @@ impl<'c> Pipeline<'c> {
     }
 
     async fn go(self) -> Result<Answers> {
-        let mut calls = Vec::with_capacity(self.calls.len());
-        for call in self.calls {
-            let statement = if self.link.is_session { call.prepare(self.link).await? } else { None };
-            calls.push(Some(call.send(self.link.client, statement)));
+        let Self { link, calls: all } = self;
+        let mut calls = Vec::with_capacity(all.len());
+        for call in all {
+            let statement = if link.is_session { call.prepare(link).await? } else { None };
+            calls.push(Some(call.send(link.client, statement)));
         }
         let mut answers: Vec<Option<std::result::Result<Vec<Row>, Fault>>> =
             calls.iter().map(|_| None).collect();
@@ -223,6 +224,9 @@ impl<'c> Pipeline<'c> {
         })
         .await;
         let said: Result<Vec<Vec<Row>>> = answers.into_iter().flatten().collect();
+        if said.as_ref().is_err_and(Fault::is_of_preparing) {
+            link.client.statement_cache.clear();
+        }
         said.map(Answers)
     }
 }

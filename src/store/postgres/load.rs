@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use tokio_postgres::Row;
 
@@ -16,7 +17,7 @@ use super::columns::{Value, fields, fields_after};
 use super::error::Result;
 use super::link::{Answers, Begin, Link, Pipeline, Place};
 use super::operations::{self, COLUMNS, FROM};
-use super::{Numbers, Resident, inbox, prune, queues};
+use super::{Numbers, Resident, inbox, prune, queues, starts};
 use crate::limits;
 use crate::operation::{Lane, Seq, TenantId, Timestamp};
 use crate::store::stored::damage::sound;
@@ -25,7 +26,7 @@ use crate::store::turn::{Touches, WorkingSet};
 
 /// How every transaction begins. Whatever waits longer than this is tried again; a node that hangs in the middle of one
 /// keeps the others waiting no longer than that.
-static BEGIN: LazyLock<Begin> = LazyLock::new(|| {
+pub(super) static BEGIN: LazyLock<Begin> = LazyLock::new(|| {
     let waits =
         [("lock_timeout", "2s"), ("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "5s")];
     Begin::new("BEGIN", &waits)
@@ -41,6 +42,7 @@ pub(super) const REST: &str = "UPDATE longrun.lease SET until = $1 + LEAST(secon
 const DUE_LEASES: &str = "SELECT o.seq FROM longrun.lease le JOIN longrun.operation o USING (seq) \
      WHERE LEAST(le.until, le.pending_until) <= $1 AND o.seq <> ALL ($3) \
      ORDER BY LEAST(le.until, le.pending_until), o.seq LIMIT $2 FOR UPDATE OF o SKIP LOCKED";
+const LEASE_BYTES: &str = "SELECT pg_relation_size('longrun.lease')";
 const DUE_ROWS: &str = "SELECT seq FROM longrun.operation WHERE wake_at IS NOT NULL AND wake_at <= $1 \
      AND seq <> ALL ($3) ORDER BY wake_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED";
 
@@ -58,8 +60,10 @@ static BY_KEY: LazyLock<String> = LazyLock::new(|| {
 });
 static BY_CLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {} FROM {FROM} JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])) AS named (tenant, worker, claim) \
-         ON le.worker = named.worker AND le.claim = named.claim AND o.tenant = named.tenant ORDER BY o.seq",
+        "SELECT {} FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])) AS named (tenant, worker, claim) \
+         CROSS JOIN LATERAL (SELECT * FROM longrun.lease le \
+             WHERE le.worker = named.worker AND le.claim = named.claim OFFSET 0) le \
+         JOIN longrun.operation o ON o.seq = le.seq AND o.tenant = named.tenant ORDER BY o.seq",
         *COLUMNS
     )
 });
@@ -103,6 +107,7 @@ struct Asked {
     lanes: Option<(Place, Place)>,
     deposits: Option<Place>,
     queues: queues::Asked,
+    news: Option<Place>,
     heads: Vec<Place>,
     stale: Option<prune::Asked>,
     block: Option<Place>,
@@ -126,8 +131,13 @@ impl<'a> Loading<'a> {
         }
         let controls = self.resident.controls || !self.touches.queues.is_empty();
         let mut wants = Wants::of(self.touches, controls);
+        self.resident.starts.begin();
         let asked = self.ask(&mut pipeline, &wants, controls);
+        let began = Instant::now();
         let answers = pipeline.run().await?;
+        if wants.has_starts() {
+            self.resident.starts.read(began.elapsed());
+        }
         self.meet_lanes(&answers).await?;
         let transaction = self.take_clock(&answers, asked.clock)?;
         self.take_block(&answers, asked.block)?;
@@ -141,7 +151,15 @@ impl<'a> Loading<'a> {
             self.set.deposits.insert(fields(row).int()?);
         }
         self.take_queues(&answers, &asked.queues)?;
-        self.take_heads(&mut wants, asked.heads.iter().map(|place| answers.of(*place)))?;
+        if self.resident.starts.hear(asked.news.map_or(&[][..], |place| answers.of(place)))? {
+            let mut pipeline = Pipeline::new(self.link);
+            let heads = self.ask_heads(&mut pipeline, &wants);
+            let answers = pipeline.run().await?;
+            self.meet_lanes(&answers).await?;
+            self.take_heads(&mut wants, heads.iter().map(|place| answers.of(*place)))?;
+        } else {
+            self.take_heads(&mut wants, asked.heads.iter().map(|place| answers.of(*place)))?;
+        }
         self.take_wanted(&mut wants).await?;
         self.take_expired();
         if let Some(stale) = &asked.stale {
@@ -158,11 +176,21 @@ impl<'a> Loading<'a> {
             pipeline.call(REST, vec![Value::Int(now), Value::Int(most)]);
         }
         let limit = as_int(self.touches.due);
+        let sweeps = self.resident.sweep.is_due();
         let values = || vec![Value::Int(now), Value::Int(limit), self.resident.aside()];
-        let leases = pipeline.call(DUE_LEASES, values());
+        let leases =
+            sweeps.then(|| (pipeline.call(DUE_LEASES, values()), pipeline.call(LEASE_BYTES, Vec::new())));
         let rows = pipeline.call(DUE_ROWS, values());
         let answers = pipeline.run().await?;
-        let due = answers.of(leases).iter().chain(answers.of(rows)).take(self.touches.due);
+        let mut due = Vec::new();
+        if let Some((leases, bytes)) = leases {
+            due.extend(answers.of(leases));
+            if let Some(row) = answers.of(bytes).first() {
+                self.resident.sweep.looked_through(fields(row).int()?);
+            }
+        }
+        due.extend(answers.of(rows));
+        let due = due.into_iter().take(self.touches.due);
         self.set.due = due.map(operations::seq_of).collect::<Result<_>>()?;
         Ok(self.touches.rest_leases)
     }
@@ -202,6 +230,7 @@ impl<'a> Loading<'a> {
         let deposits = (!deposits.is_empty())
             .then(|| pipeline.call(inbox::TAKE, vec![Value::ints(deposits.iter().copied())]));
         let queues = queues::ask(pipeline, self.touches, &self.set.due, controls);
+        let news = wants.has_starts().then(|| pipeline.call(starts::NEWS, self.resident.starts.asked()));
         let heads = self.ask_heads(pipeline, wants);
         let stale = self
             .touches
@@ -214,7 +243,7 @@ impl<'a> Loading<'a> {
             pipeline.call(NEXT_BLOCK, Vec::new())
         });
         let clock = pipeline.call(CLOCK, Vec::new());
-        Asked { named, keyed, claimed, due, lanes, deposits, queues, heads, stale, block, clock }
+        Asked { named, keyed, claimed, due, lanes, deposits, queues, news, heads, stale, block, clock }
     }
 
     /// All rows of operations name lanes; those that this node has not met are read before the rows are.
@@ -223,7 +252,7 @@ impl<'a> Loading<'a> {
         self.resident.lanes.meet(self.link, &self.resident.damage, lanes).await
     }
 
-    /// The database's time is that of the turn. Whether queues have controls is known by the next one.
+    /// The database's time is that of the turn.
     fn take_clock(&mut self, answers: &Answers, place: Place) -> Result<String> {
         let Some(row) = answers.of(place).first() else { return Ok(String::new()) };
         let mut fields = fields(row);

@@ -36,6 +36,7 @@ mod queues;
 mod reader;
 pub(super) mod restored;
 mod save;
+mod starts;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -71,20 +72,23 @@ use lanes::Lanes;
 use link::{Link, Pipeline};
 use load::{Loading, Open};
 use save::{UNPLACED, Writing};
+use starts::Starts;
 
 /// Numbers of operations in a block: as many as the sequence of the schema goes on by.
 const BLOCK: i64 = 4096;
 /// The clock's mark is left by a look for what is due, or a commit, when it is older than this: it tells a node that starts
 /// whether the others were there all the time.
 const MARK_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of leases for each second until they are looked at again: those that are held take far less.
+const SWEPT_BYTES: u64 = 16 << 20;
 /// How often the database is kept in order.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long it is tried to learn what became of a commit whose connection was lost.
 const DOUBT: Duration = Duration::from_secs(5);
 
-const NEXT_DUE: &str = "SELECT LEAST((SELECT min(wake_at) FROM longrun.operation WHERE wake_at IS NOT NULL \
-         AND seq <> ALL ($1)), \
-     (SELECT min(LEAST(until, pending_until)) FROM longrun.lease WHERE seq <> ALL ($1)))";
+const NEXT_WAKE: &str =
+    "SELECT min(wake_at) FROM longrun.operation WHERE wake_at IS NOT NULL AND seq <> ALL ($1)";
+const NEXT_END: &str = "SELECT min(LEAST(until, pending_until)) FROM longrun.lease WHERE seq <> ALL ($1)";
 /// Need not outlive a crash: it would only seem longer ago.
 const MARKING: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 const MARK: &str = "INSERT INTO longrun.meta (key, value) VALUES ('clock_mark', $1) \
@@ -100,7 +104,7 @@ pub struct PostgresStore {
     /// The transaction of the turn.
     turn: Option<Open>,
     resident: Resident,
-    /// Tells other nodes, and the readers of this one, of commits.
+    /// Tells other nodes of commits.
     hints: Arc<Hints>,
     metrics: Arc<Metrics>,
     mark: Timestamp,
@@ -121,6 +125,28 @@ struct Resident {
     controls: bool,
     /// The last cursor that this node has written: there are no later ones, or another node's.
     cursor: i64,
+    starts: Starts,
+    sweep: Sweep,
+}
+
+/// When all leases are looked at.
+#[derive(Debug)]
+struct Sweep {
+    next: Instant,
+}
+
+impl Sweep {
+    /// Whether it is time for one.
+    fn is_due(&self) -> bool {
+        self.next <= Instant::now()
+    }
+
+    /// It looked through so many bytes. What ended is not removed while anybody holds a snapshot from before, and a large
+    /// table is looked through more seldom: it takes some percent of the time.
+    fn looked_through(&mut self, bytes: i64) {
+        let pause = Duration::from_secs(bytes.unsigned_abs() / SWEPT_BYTES);
+        self.next = Instant::now() + pause;
+    }
 }
 
 /// The numbers set aside for this node's operations.
@@ -179,6 +205,7 @@ impl PostgresStore {
             self.client = None;
             // A database that has crashed may give a block that nobody used out again.
             self.resident.numbers = Numbers::NONE;
+            self.resident.starts.forget();
             self.client = Some(self.driver.block_on(self.connector.connect())?);
         }
         Ok(())
@@ -315,6 +342,7 @@ impl Store for PostgresStore {
         };
         if changes.is_empty() && !turn.wrote {
             self.roll_back();
+            self.resident.starts.committed(&self.resident.lanes, changes, i64::MAX);
             return Ok(());
         }
         let transaction = turn.transaction.clone();
@@ -334,6 +362,7 @@ impl Store for PostgresStore {
             Err(fault) => return Err(self.failed(fault)),
         };
         changes.place(UNPLACED, last.unwrap_or(0));
+        self.resident.starts.committed(&self.resident.lanes, changes, last.unwrap_or(i64::MAX));
         if let Some(recorded) = changes.events.last() {
             self.resident.cursor = recorded.event.cursor;
             self.hints.tell();
@@ -355,9 +384,18 @@ impl Store for PostgresStore {
                 pipeline.call(MARK, vec![Value::Int(now.ticks())]);
                 pipeline.plain("COMMIT");
             }
-            let due = pipeline.call(NEXT_DUE, vec![self.resident.aside()]);
-            let answers = pipeline.run().await?;
-            Ok(answers.of(due).first().map(|row| fields(row).maybe_time()).transpose()?.flatten())
+            pipeline.begin(&load::BEGIN);
+            let wake = pipeline.call(NEXT_WAKE, vec![self.resident.aside()]);
+            let end =
+                self.resident.sweep.is_due().then(|| pipeline.call(NEXT_END, vec![self.resident.aside()]));
+            let answers = pipeline.over().await?;
+            let mut next = None;
+            for due in [Some(wake), end].into_iter().flatten() {
+                let found =
+                    answers.of(due).first().map(|row| fields(row).maybe_time()).transpose()?.flatten();
+                next = next.into_iter().chain(found).min();
+            }
+            Ok(next)
         };
         let due = self.driver.block_on(asked).map_err(|fault| self.failed(fault))?;
         if marks {

@@ -15,7 +15,8 @@ use super::lanes::Lanes;
 use super::link::{Link, Pipeline};
 use super::points::Points;
 use super::reader::PostgresReader;
-use super::{Numbers, PostgresStore, Resident, keep, load, migrate, target};
+use super::starts::Starts;
+use super::{Numbers, PostgresStore, Resident, Sweep, keep, load, migrate, target};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::operation::Timestamp;
@@ -91,6 +92,8 @@ pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<Postgr
         aside: std::collections::BTreeSet::new(),
         controls: false,
         cursor: 0,
+        starts: Starts::default(),
+        sweep: Sweep { next: Instant::now() },
     };
     let store = PostgresStore {
         driver,

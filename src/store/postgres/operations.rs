@@ -38,7 +38,7 @@ pub(super) const WHOLE_FROM: &str = "longrun.operation o LEFT JOIN longrun.lease
 pub(super) const BY_ID: &str = "JOIN unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS named (tenant, id, place) \
      ON o.id = named.id AND o.tenant IS NOT DISTINCT FROM named.tenant";
 
-/// Names operations `o` by tenant and key.
+/// Names operations `o` by tenant and key. Of a key that many tenants use all of theirs are read.
 pub(super) const BY_KEY: &str = "JOIN unnest($1::text[], $2::text[]) AS named (tenant, key) \
      ON o.key = named.key AND o.tenant IS NOT DISTINCT FROM named.tenant";
 

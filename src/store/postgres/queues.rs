@@ -22,9 +22,10 @@ const CONCERNED: &str = "(q.tenant, q.name) IN (SELECT * FROM unnest($1::text[],
              ON o.id = named.id AND o.tenant IS NOT DISTINCT FROM named.tenant \
          UNION ALL SELECT o.lane FROM longrun.operation o JOIN unnest($6::text[], $7::text[]) AS named (tenant, key) \
              ON o.key = named.key AND o.tenant IS NOT DISTINCT FROM named.tenant \
-         UNION ALL SELECT le.lane FROM longrun.lease le JOIN longrun.lane ll ON ll.id = le.lane \
-             JOIN unnest($8::text[], $9::text[], $10::text[]) AS named (tenant, worker, claim) \
-             ON ll.tenant = named.tenant AND le.worker = named.worker AND le.claim = named.claim \
+         UNION ALL SELECT le.lane FROM unnest($8::text[], $9::text[], $10::text[]) AS named (tenant, worker, claim) \
+             CROSS JOIN LATERAL (SELECT * FROM longrun.lease le \
+                 WHERE le.worker = named.worker AND le.claim = named.claim OFFSET 0) le \
+             JOIN longrun.lane ll ON ll.id = le.lane AND ll.tenant = named.tenant \
          UNION ALL SELECT o.lane FROM longrun.operation o WHERE o.seq = ANY ($11)))";
 static LOCK: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT 1 FROM longrun.queue q WHERE {CONCERNED} ORDER BY q.tenant, q.name FOR UPDATE OF q")
@@ -50,6 +51,11 @@ static CHANGING: LazyLock<String> = LazyLock::new(|| {
 const CONTROLLED_OF: &str =
     "SELECT tenant, count(*) FROM longrun.queue WHERE tenant = ANY ($1) GROUP BY tenant";
 
+/// A queue that gets its first controls has no row that could be locked. So who sets controls waits for all turns with claims,
+/// and those that come wait for it: each then sees what the other did.
+const SETTING: &str = "LOCK TABLE longrun.queue IN EXCLUSIVE MODE";
+const CLAIMING: &str = "LOCK TABLE longrun.queue IN ROW SHARE MODE";
+
 /// The statements about queues.
 pub(super) struct Asked {
     concerned: Option<Place>,
@@ -63,6 +69,11 @@ pub(super) fn ask<'a>(
     due: &[Seq],
     controls: bool,
 ) -> Asked {
+    if !touches.queues.is_empty() {
+        pipeline.call(SETTING, Vec::new());
+    } else if !(touches.wants.is_empty() && touches.waiting.is_empty()) {
+        pipeline.call(CLAIMING, Vec::new());
+    }
     if !controls {
         return Asked { concerned: None, changing: None };
     }

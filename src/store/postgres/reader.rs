@@ -267,7 +267,7 @@ impl Reader for PostgresReader {
 #[async_trait]
 impl SharedReader for PostgresReader {
     async fn tail(&self, _: AllTenants, after: i64, limit: usize) -> std::result::Result<Events, StoreError> {
-        told(history::tail(self, after, limit)).await
+        told(history::forward(self, None, after, limit)).await
     }
 
     fn commit_hints(&self) -> tokio::sync::watch::Receiver<()> {

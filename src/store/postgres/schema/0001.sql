@@ -57,9 +57,8 @@ CREATE TABLE longrun.operation (
     extra bytea
 ) WITH (fillfactor = 90);
 
--- The tenant comes last, so that nothing else begins as these do: see `operations::BY_ID`.
-CREATE UNIQUE INDEX operation_id ON longrun.operation (id, tenant);
-CREATE UNIQUE INDEX operation_key ON longrun.operation (key, tenant) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX operation_id ON longrun.operation (tenant, id);
+CREATE UNIQUE INDEX operation_key ON longrun.operation (tenant, key) WHERE key IS NOT NULL;
 -- What a claim reads; whatever may not start yet is not in it, so a claim never skips a row.
 CREATE INDEX operation_ready ON longrun.operation (lane, urgency, ready_at, seq) WHERE status = 0 AND hold = 0;
 -- What the tick reads.
