@@ -261,6 +261,19 @@ async fn whoever_watches_at_a_node_sees_what_all_nodes_do_in_order_and_once() {
 }
 
 #[tokio::test]
+async fn what_another_node_does_at_once_is_seen_at_once_however_much_it_is() {
+    const MANY: usize = 3000;
+    let [a, b] = nodes().await;
+    let seen = tokio::spawn(sees(watcher(&a, whole()).await, MANY));
+    for made in join_all((0..MANY).map(|_| b.submit(submit("t")))).await {
+        made.unwrap();
+    }
+    // Part after part, each a look later, it would take longer than this.
+    let seen = tokio::time::timeout(Duration::from_secs(8), seen).await.expect("it is seen in time").unwrap();
+    assert!(seen.is_sorted_by_key(|event| event.cursor) && seen.len() == MANY);
+}
+
+#[tokio::test]
 async fn who_watches_one_operation_sees_what_each_node_did_to_it() {
     let [a, b, c] = nodes().await;
     for _ in 0..50 {
