@@ -5,12 +5,8 @@ use tokio_postgres::Client;
 use super::error::{Fault, OpenError, Result, told};
 
 /// What each schema adds to the one before it.
-pub(super) const SCHEMA: [&str; 4] = [
-    include_str!("schema/0001.sql"),
-    include_str!("schema/0002.sql"),
-    include_str!("schema/0003.sql"),
-    include_str!("schema/0004.sql"),
-];
+pub(super) const SCHEMA: [&str; 3] =
+    [include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")];
 
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7804106200)";
 const VERSION: &str = "SELECT version FROM longrun.schema_version";

@@ -1,6 +1,0 @@
--- Lookups by id and key find nothing else that begins as these do: an index that begins with the tenant reads all that the
--- tenant has, and with statistics of an empty table the planner takes one for as good as the other.
-CREATE UNIQUE INDEX operation_by_id ON longrun.operation (id, tenant);
-CREATE UNIQUE INDEX operation_by_key ON longrun.operation (key, tenant) WHERE key IS NOT NULL;
-DROP INDEX longrun.operation_id;
-DROP INDEX longrun.operation_key;
