@@ -16,8 +16,10 @@ use super::claim::Wants;
 use super::columns::{Value, fields, fields_after};
 use super::error::Result;
 use super::link::{Answers, Begin, Link, Pipeline, Place};
+use super::numbers::Numbers;
 use super::operations::{self, COLUMNS, FROM};
-use super::{Numbers, Resident, inbox, prune, queues, starts};
+use super::sweep::LEASE_BYTES;
+use super::{Resident, inbox, prune, queues, starts};
 use crate::limits;
 use crate::operation::{Lane, Seq, TenantId, Timestamp};
 use crate::store::stored::damage::sound;
@@ -42,7 +44,6 @@ pub(super) const REST: &str = "UPDATE longrun.lease SET until = $1 + LEAST(secon
 const DUE_LEASES: &str = "SELECT o.seq FROM longrun.lease le JOIN longrun.operation o USING (seq) \
      WHERE LEAST(le.until, le.pending_until) <= $1 AND o.seq <> ALL ($3) \
      ORDER BY LEAST(le.until, le.pending_until), o.seq LIMIT $2 FOR UPDATE OF o SKIP LOCKED";
-const LEASE_BYTES: &str = "SELECT pg_relation_size('longrun.lease')";
 const DUE_ROWS: &str = "SELECT seq FROM longrun.operation WHERE wake_at IS NOT NULL AND wake_at <= $1 \
      AND seq <> ALL ($3) ORDER BY wake_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED";
 

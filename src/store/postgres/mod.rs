@@ -28,6 +28,7 @@ mod link;
 mod list;
 mod load;
 mod migrate;
+mod numbers;
 mod open;
 mod operations;
 mod points;
@@ -37,6 +38,7 @@ mod reader;
 pub(super) mod restored;
 mod save;
 mod starts;
+mod sweep;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -71,16 +73,14 @@ use hints::Hints;
 use lanes::Lanes;
 use link::{Link, Pipeline};
 use load::{Loading, Open};
+use numbers::{BLOCK, Numbers};
 use save::{UNPLACED, Writing};
 use starts::Starts;
+use sweep::Sweep;
 
-/// Numbers of operations in a block: as many as the sequence of the schema goes on by.
-const BLOCK: i64 = 4096;
 /// The clock's mark is left by a look for what is due, or a commit, when it is older than this: it tells a node that starts
 /// whether the others were there all the time.
 const MARK_EVERY: Duration = Duration::from_secs(1);
-/// Bytes of leases for each second until they are looked at again: those that are held take far less.
-const SWEPT_BYTES: u64 = 16 << 20;
 /// How often the database is kept in order.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long it is tried to learn what became of a commit whose connection was lost.
@@ -127,45 +127,6 @@ struct Resident {
     cursor: i64,
     starts: Starts,
     sweep: Sweep,
-}
-
-/// When all leases are looked at.
-#[derive(Debug)]
-struct Sweep {
-    next: Instant,
-}
-
-impl Sweep {
-    /// Whether it is time for one.
-    fn is_due(&self) -> bool {
-        self.next <= Instant::now()
-    }
-
-    /// It looked through so many bytes. What ended is not removed while anybody holds a snapshot from before, and a large
-    /// table is looked through more seldom: it takes some percent of the time.
-    fn looked_through(&mut self, bytes: i64) {
-        let pause = Duration::from_secs(bytes.unsigned_abs() / SWEPT_BYTES);
-        self.next = Instant::now() + pause;
-    }
-}
-
-/// The numbers set aside for this node's operations.
-#[derive(Clone, Copy, Debug)]
-struct Numbers {
-    next: i64,
-    end: i64,
-}
-
-impl Numbers {
-    const NONE: Self = Self { next: 0, end: 0 };
-
-    fn block(first: i64) -> Self {
-        Self { next: first, end: first + BLOCK }
-    }
-
-    fn left(self) -> i64 {
-        self.end - self.next
-    }
 }
 
 impl Resident {

@@ -13,10 +13,12 @@ use super::error::{Fault, OpenError, Result};
 use super::hints::Hints;
 use super::lanes::Lanes;
 use super::link::{Link, Pipeline};
+use super::numbers::Numbers;
 use super::points::Points;
 use super::reader::PostgresReader;
 use super::starts::Starts;
-use super::{Numbers, PostgresStore, Resident, Sweep, keep, load, migrate, target};
+use super::sweep::Sweep;
+use super::{PostgresStore, Resident, keep, load, migrate, target};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::operation::Timestamp;
@@ -93,7 +95,7 @@ pub fn open(options: &Options) -> std::result::Result<(PostgresStore, Arc<Postgr
         controls: false,
         cursor: 0,
         starts: Starts::default(),
-        sweep: Sweep { next: Instant::now() },
+        sweep: Sweep::default(),
     };
     let store = PostgresStore {
         driver,
