@@ -19,8 +19,10 @@ const COPY_EVERY: u32 = (4 << 20) / PAGE_BYTES;
 /// Length beyond which the writer sees to it that the log begins anew.
 pub(super) const LONGEST_BYTES: u32 = 64 << 20;
 const LONGEST: u32 = LONGEST_BYTES / PAGE_BYTES;
-/// Growth after which it tries again.
+/// Growth after which it tries again, at first and at most: a log that others need for long must not grow by its own length
+/// until then.
 const LATER: u32 = COPY_EVERY / 4;
+const LATEST: u32 = COPY_EVERY * 2;
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Signal {
@@ -122,9 +124,9 @@ impl Log {
             }
             Err(fault) => {
                 // The thread is at it, or a reader still needs the log: a little later, then. Who takes a copy needs it for
-                // long, and each time in vain has waited for him, so it is ever later.
+                // long, and each time in vain has waited for him, so it is ever later, up to a bound.
                 self.longest = self.shared.frames.load(Ordering::Relaxed).saturating_add(self.later);
-                self.later = self.later.saturating_mul(2);
+                self.later = (self.later * 2).min(LATEST);
                 note(&fault, health);
             }
         }
