@@ -86,7 +86,9 @@ async fn a_folder_of_pictures_becomes_thumbnails_and_the_broken_one_too_once_it_
     let story = typed(&std::fs::read_to_string(story).unwrap());
     let binaries = Path::new(LONGRUN).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--example", "thumbnails", "--target-dir"]).arg(binaries.parent().unwrap());
+    cargo
+        .args(["build", "--workspace", "--example", "thumbnails", "--target-dir"])
+        .arg(binaries.parent().unwrap());
     let built = tokio::task::spawn_blocking(move || cargo.output().unwrap()).await.unwrap();
     assert!(built.status.success(), "{built:?}");
     let program = binaries.join("examples/thumbnails");
