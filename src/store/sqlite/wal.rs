@@ -19,10 +19,6 @@ const COPY_EVERY: u32 = (4 << 20) / PAGE_BYTES;
 /// Length beyond which the writer sees to it that the log begins anew.
 pub(super) const LONGEST_BYTES: u32 = 64 << 20;
 const LONGEST: u32 = LONGEST_BYTES / PAGE_BYTES;
-/// How often it tries that after every turn: for some seconds, since each time it waits for those who read.
-const PATIENCE: u32 = 16;
-/// Growth after which it tries again then; each further time twice as much.
-const LATER: u32 = COPY_EVERY / 4;
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Signal {
@@ -73,8 +69,6 @@ pub(super) struct Log {
     asked: u32,
     /// Frames at which the writer tries (again) to begin anew.
     longest: u32,
-    /// How often that was in vain.
-    vain: u32,
 }
 
 impl Log {
@@ -94,7 +88,7 @@ impl Log {
                 }
             }
         })?;
-        Ok(Self { shared, thread: Some(thread), asked: 0, longest: LONGEST, vain: 0 })
+        Ok(Self { shared, thread: Some(thread), asked: 0, longest: LONGEST })
     }
 
     /// After a commit: time to copy?
@@ -103,7 +97,7 @@ impl Log {
         if frames < self.asked {
             // The log began anew.
             self.asked = 0;
-            (self.longest, self.vain) = (LONGEST, 0);
+            self.longest = LONGEST;
         }
         if frames - self.asked >= COPY_EVERY {
             self.asked = frames;
@@ -120,16 +114,11 @@ impl Log {
         match run(writer, CheckpointMode::RESTART) {
             Ok(()) => {
                 self.shared.frames.store(0, Ordering::Relaxed);
-                (self.asked, self.longest, self.vain) = (0, LONGEST, 0);
+                (self.asked, self.longest) = (0, LONGEST);
             }
             Err(fault) => {
-                // The thread is at it, or a reader still needs the log, who is gone soon. Who takes a copy needs it for long, so
-                // it is ever later then.
-                self.vain += 1;
-                if let Some(doublings) = self.vain.checked_sub(PATIENCE) {
-                    let later = LATER.saturating_mul(2_u32.saturating_pow(doublings));
-                    self.longest = self.shared.frames.load(Ordering::Relaxed).saturating_add(later);
-                }
+                // The thread is at it, or a reader still needs the log: a little later, then.
+                self.longest += COPY_EVERY / 4;
                 note(&fault, health);
             }
         }
