@@ -182,7 +182,7 @@ impl<'a> Loading<'a> {
         // A lane that gave as many as it might can hold more.
         group.ended = rows.len() < group.limit;
         if group.ended && group.kind != Kind::Controlled {
-            self.resident.starts.found_no_more(group.want, &self.resident.lanes);
+            self.resident.starts.found_no_more(group.want, &self.set.queues, &self.resident.lanes);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use super::error::Result;
 use super::lanes::{LaneId, Lanes};
 use crate::limits;
 use crate::operation::{Rank, Seq, Timestamp};
+use crate::store::queue::{ByQueue, Standing};
 use crate::store::stored::narrow;
 use crate::store::turn::{Changes, Touched, Want};
 
@@ -118,11 +119,14 @@ impl Starts {
         self.found.push((lane, rank));
     }
 
-    /// Of what is asked for the turn has found these lanes, and in all others nothing.
-    pub(super) fn found_no_more(&mut self, want: &Want, lanes: &Lanes) {
+    /// Of what is asked for the turn has found these lanes, and nothing in all others of queues without controls.
+    pub(super) fn found_no_more(&mut self, want: &Want, controlled: &ByQueue<Standing>, lanes: &Lanes) {
         if self.whole {
-            let all = lanes
-                .all(|lane| lane.tenant == want.tenant && want.covers(&lane.queue, &lane.operation_type));
+            let all = lanes.all(|lane| {
+                lane.tenant == want.tenant
+                    && want.covers(&lane.queue, &lane.operation_type)
+                    && controlled.get(&lane.tenant, &lane.queue).is_none()
+            });
             self.found.extend(all.into_iter().map(|lane| (lane, END)));
         }
     }
