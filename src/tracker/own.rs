@@ -22,8 +22,6 @@ struct Commits {
     waiting: VecDeque<Commit>,
     /// Of all that wait.
     bytes: usize,
-    /// The cursor of the last one.
-    last: i64,
     /// The cursors of the last ones, published or not: after one, up to another.
     lately: VecDeque<(i64, i64)>,
 }
@@ -34,6 +32,7 @@ pub(super) struct Commit {
     after: i64,
     pub(super) upto: i64,
     pub(super) told: Vec<Arc<Told>>,
+    bytes: usize,
 }
 
 /// What comes after a cursor.
@@ -48,22 +47,15 @@ pub(super) enum Next {
     Unknown,
 }
 
-impl Commit {
-    fn bytes(&self) -> usize {
-        self.told.iter().map(|told| told.bytes()).sum()
-    }
-}
-
 impl Own {
     /// The loop has committed this turn. Its events go.
     pub(super) fn committed(&self, changes: &mut Changes) {
         let Some((after, upto, told)) = recent::told(changes) else { return };
         let mut commits = self.lock();
         commits.remember(after, upto);
-        commits.last = upto;
-        let commit = Commit { after, upto, told };
-        commits.bytes += commit.bytes();
-        commits.waiting.push_back(commit);
+        let bytes = told.iter().map(|told| told.bytes()).sum();
+        commits.bytes += bytes;
+        commits.waiting.push_back(Commit { after, upto, told, bytes });
         // Nobody has published for long: the store tells as well.
         while commits.bytes > limits::RECENT_BYTES_MAX {
             commits.pop();
@@ -79,7 +71,7 @@ impl Own {
             commits.pop();
         }
         match commits.waiting.front() {
-            None if commits.last > cursor => Next::Others,
+            None if commits.lately.back().is_some_and(|(_, last)| *last > cursor) => Next::Others,
             None => Next::Unknown,
             Some(commit) if commit.after > cursor => Next::Others,
             Some(_) => commits.pop().map_or(Next::Unknown, Next::Mine),
@@ -117,7 +109,7 @@ impl Commits {
 
     fn pop(&mut self) -> Option<Commit> {
         let commit = self.waiting.pop_front()?;
-        self.bytes -= commit.bytes();
+        self.bytes -= commit.bytes;
         Some(commit)
     }
 }

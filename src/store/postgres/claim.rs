@@ -85,7 +85,7 @@ pub(super) struct Wants<'a> {
 impl<'a> Wants<'a> {
     /// Whether anything is asked for of which it is remembered where it begins.
     pub(super) fn has_starts(&self) -> bool {
-        self.groups.iter().any(|group| group.kind != Kind::Controlled)
+        self.groups.iter().any(Group::has_starts)
     }
 
     /// The groups of a turn's claims, where queues may have controls or none has.
@@ -125,6 +125,11 @@ impl<'a> Wants<'a> {
 }
 
 impl<'a> Group<'a> {
+    /// Whether it is remembered where its lanes begin.
+    fn has_starts(&self) -> bool {
+        self.kind != Kind::Controlled
+    }
+
     fn ask(&self, pipeline: &mut Pipeline<'a>, resident: &Resident) -> Place {
         fn names(names: Option<&std::sync::Arc<[crate::operation::Name]>>) -> Value<'_> {
             Value::Texts(names.map(|names| names.iter().map(crate::operation::Name::as_str).collect()))
@@ -137,7 +142,7 @@ impl<'a> Group<'a> {
             Value::Texts(Some(self.changing.clone())),
             resident.aside(),
         ];
-        if self.kind != Kind::Controlled {
+        if self.has_starts() {
             values.extend(resident.starts.of(self.want, &resident.lanes));
         }
         let heads = match self.kind {
@@ -173,15 +178,14 @@ impl<'a> Loading<'a> {
             let seq = self.keep(row)?;
             let rank = self.set.operations.get(&seq).and_then(|operation| operation.rank());
             group.heads.extend(rank);
-            if let (Some(rank), Some(lane)) = (rank, lane_of(row).filter(|_| group.kind != Kind::Controlled))
-            {
+            if let (Some(rank), Some(lane)) = (rank, lane_of(row).filter(|_| group.has_starts())) {
                 self.resident.starts.found(lane, rank);
             }
         }
         group.heads.sort_unstable();
         // A lane that gave as many as it might can hold more.
         group.ended = rows.len() < group.limit;
-        if group.ended && group.kind != Kind::Controlled {
+        if group.ended && group.has_starts() {
             self.resident.starts.found_no_more(group.want, &self.set.queues, &self.resident.lanes);
         }
         Ok(())

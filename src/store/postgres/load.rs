@@ -17,7 +17,7 @@ use super::columns::{Value, fields, fields_after};
 use super::error::Result;
 use super::link::{Answers, Begin, Link, Pipeline, Place};
 use super::numbers::Numbers;
-use super::operations::{self, COLUMNS, FROM};
+use super::operations::{self, COLUMNS, FROM, UNDER_CLAIMS};
 use super::sweep::LEASE_BYTES;
 use super::{Resident, inbox, prune, queues, starts};
 use crate::limits;
@@ -50,21 +50,19 @@ const DUE_ROWS: &str = "SELECT seq FROM longrun.operation WHERE wake_at IS NOT N
 static LOCK_NAMED: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT o.seq FROM longrun.operation o {} ORDER BY o.seq FOR NO KEY UPDATE OF o",
-        operations::BY_ID
+        operations::by_id([1, 2])
     )
 });
 static BY_ID: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT {}, named.tenant, named.id FROM {FROM} {}", *COLUMNS, operations::BY_ID)
+    format!("SELECT {}, named.tenant, named.id FROM {FROM} {}", *COLUMNS, operations::by_id([1, 2]))
 });
 static BY_KEY: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT {}, named.tenant, named.key FROM {FROM} {}", *COLUMNS, operations::BY_KEY)
+    format!("SELECT {}, named.tenant, named.key FROM {FROM} {}", *COLUMNS, operations::by_key([1, 2]))
 });
 static BY_CLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {} FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])) AS named (tenant, worker, claim) \
-         CROSS JOIN LATERAL (SELECT * FROM longrun.lease le \
-             WHERE le.worker = named.worker AND le.claim = named.claim OFFSET 0) le \
-         JOIN longrun.operation o ON o.seq = le.seq AND o.tenant = named.tenant ORDER BY o.seq",
+         {UNDER_CLAIMS} JOIN longrun.operation o ON o.seq = le.seq AND o.tenant = named.tenant ORDER BY o.seq",
         *COLUMNS
     )
 });

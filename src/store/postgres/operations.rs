@@ -33,14 +33,27 @@ pub(super) const WHOLE_FROM: &str = "longrun.operation o LEFT JOIN longrun.lease
      LEFT JOIN longrun.payload input ON o.input_bytes IS NOT NULL AND input.slot = o.seq * 2 \
      LEFT JOIN longrun.payload result ON o.result_bytes IS NOT NULL AND result.slot = o.seq * 2 + 1";
 
-/// Names operations `o` by tenant and id. What is compared so has but one index to be found by: any other that begins with the
-/// tenant reads all that the tenant has, and with statistics of an empty table one is as good as the other.
-pub(super) const BY_ID: &str = "JOIN unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS named (tenant, id, place) \
-     ON o.id = named.id AND o.tenant IS NOT DISTINCT FROM named.tenant";
+/// Names operations `o` by tenant and id, given as the parameters of these numbers. What is compared so has but one index to
+/// be found by: any other that begins with the tenant reads all that the tenant has, and with statistics of an empty table
+/// one is as good as the other.
+pub(super) fn by_id([tenants, ids]: [u8; 2]) -> String {
+    format!(
+        "JOIN unnest(${tenants}::text[], ${ids}::bytea[]) WITH ORDINALITY AS named (tenant, id, place) \
+         ON o.id = named.id AND o.tenant IS NOT DISTINCT FROM named.tenant"
+    )
+}
 
 /// Names operations `o` by tenant and key. Of a key that many tenants use all of theirs are read.
-pub(super) const BY_KEY: &str = "JOIN unnest($1::text[], $2::text[]) AS named (tenant, key) \
-     ON o.key = named.key AND o.tenant IS NOT DISTINCT FROM named.tenant";
+pub(super) fn by_key([tenants, keys]: [u8; 2]) -> String {
+    format!(
+        "JOIN unnest(${tenants}::text[], ${keys}::text[]) AS named (tenant, key) \
+         ON o.key = named.key AND o.tenant IS NOT DISTINCT FROM named.tenant"
+    )
+}
+
+/// The leases `le` under the claims that are `named`: apart, so that they are found by those and nothing else.
+pub(super) const UNDER_CLAIMS: &str = "CROSS JOIN LATERAL (SELECT * FROM longrun.lease le \
+     WHERE le.worker = named.worker AND le.claim = named.claim OFFSET 0) le";
 
 /// How many columns an operation has: its lease's come after them.
 static WIDTH: LazyLock<usize> = LazyLock::new(|| names(row::OPERATION).count());

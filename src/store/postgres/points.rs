@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::columns::{Value, fields_after};
 use super::error::Result;
-use super::operations::{self, BY_ID, WHOLE, WHOLE_FROM, width};
+use super::operations::{self, WHOLE, WHOLE_FROM, by_id, width};
 use super::reader::{PostgresReader, READ};
 use crate::operation::{Operation, OperationId, TenantId};
 use crate::store::StoreError;
@@ -21,7 +21,7 @@ const BATCH: usize = 256;
 
 /// By tenant and id, each with its place among those asked for.
 static BY_IDS: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {}, named.place FROM {WHOLE_FROM} {BY_ID}", *WHOLE));
+    LazyLock::new(|| format!("SELECT {}, named.place FROM {WHOLE_FROM} {}", *WHOLE, by_id([1, 2])));
 
 type Key = (TenantId, OperationId);
 type Answer = std::result::Result<Option<Operation>, StoreError>;

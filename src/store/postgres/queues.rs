@@ -8,6 +8,7 @@ use super::columns::{Value, fields};
 use super::error::Result;
 use super::link::{Answers, Pipeline, Place};
 use super::load::{Loading, seqs};
+use super::operations::{UNDER_CLAIMS, by_id, by_key};
 use crate::operation::{Controls, QueueName, Seq, TenantId};
 use crate::store::queue::Standing;
 use crate::store::stored::{registry, text};
@@ -15,20 +16,22 @@ use crate::store::turn::Touches;
 
 /// The queues of named lanes and claims; of the tenants whose claims ask for every queue; and of the operations that are
 /// named by id, key, claim and number.
-const CONCERNED: &str = "(q.tenant, q.name) IN (SELECT * FROM unnest($1::text[], $2::text[])) \
-     OR q.tenant = ANY ($3) \
-     OR (q.tenant, q.name) IN (SELECT l.tenant, l.queue FROM longrun.lane l WHERE l.id IN ( \
-         SELECT o.lane FROM longrun.operation o JOIN unnest($4::text[], $5::bytea[]) AS named (tenant, id) \
-             ON o.id = named.id AND o.tenant IS NOT DISTINCT FROM named.tenant \
-         UNION ALL SELECT o.lane FROM longrun.operation o JOIN unnest($6::text[], $7::text[]) AS named (tenant, key) \
-             ON o.key = named.key AND o.tenant IS NOT DISTINCT FROM named.tenant \
-         UNION ALL SELECT le.lane FROM unnest($8::text[], $9::text[], $10::text[]) AS named (tenant, worker, claim) \
-             CROSS JOIN LATERAL (SELECT * FROM longrun.lease le \
-                 WHERE le.worker = named.worker AND le.claim = named.claim OFFSET 0) le \
-             JOIN longrun.lane ll ON ll.id = le.lane AND ll.tenant = named.tenant \
-         UNION ALL SELECT o.lane FROM longrun.operation o WHERE o.seq = ANY ($11)))";
+static CONCERNED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "(q.tenant, q.name) IN (SELECT * FROM unnest($1::text[], $2::text[])) \
+         OR q.tenant = ANY ($3) \
+         OR (q.tenant, q.name) IN (SELECT l.tenant, l.queue FROM longrun.lane l WHERE l.id IN ( \
+             SELECT o.lane FROM longrun.operation o {} \
+             UNION ALL SELECT o.lane FROM longrun.operation o {} \
+             UNION ALL SELECT le.lane FROM unnest($8::text[], $9::text[], $10::text[]) AS named (tenant, worker, claim) \
+                 {UNDER_CLAIMS} JOIN longrun.lane ll ON ll.id = le.lane AND ll.tenant = named.tenant \
+             UNION ALL SELECT o.lane FROM longrun.operation o WHERE o.seq = ANY ($11)))",
+        by_id([4, 5]),
+        by_key([6, 7])
+    )
+});
 static LOCK: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT 1 FROM longrun.queue q WHERE {CONCERNED} ORDER BY q.tenant, q.name FOR UPDATE OF q")
+    format!("SELECT 1 FROM longrun.queue q WHERE {} ORDER BY q.tenant, q.name FOR UPDATE OF q", *CONCERNED)
 });
 /// How many of a queue run, and how many wait.
 const RUNNING: &str = "(SELECT count(*) FROM longrun.lane l JOIN longrun.lease le ON le.lane = l.id \
@@ -39,7 +42,8 @@ static READ: LazyLock<String> = LazyLock::new(|| {
     let columns = registry::QUEUE.map(|name| format!("q.{name}")).join(", ");
     format!(
         "SELECT {columns}, {RUNNING}, \
-         CASE WHEN q.max_waiting IS NULL THEN 0 ELSE {WAITING} END FROM longrun.queue q WHERE {CONCERNED}"
+         CASE WHEN q.max_waiting IS NULL THEN 0 ELSE {WAITING} END FROM longrun.queue q WHERE {}",
+        *CONCERNED
     )
 });
 /// Those whose controls change, whether they have any or not.
