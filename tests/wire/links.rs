@@ -93,6 +93,7 @@ async fn a_link_shows_how_its_operation_stands_and_each_change_but_never_its_inp
     assert_eq!((&ended.value()["status"], &ended.value()["result"]), (&json!("Completed"), &json!(7)));
     let last = told.last().unwrap().id.clone();
     assert_eq!(stranger.watch(&events, Some(&last)).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(stranger.watch(&events, Some("nonsense")).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
