@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::subscriber::set_global_default;
 use tracing_subscriber::EnvFilter;
 
 use super::exit::Failure;
@@ -25,13 +26,14 @@ impl Log {
     }
 }
 
-/// Begins to log.
+/// Begins to log what speaks `tracing`, and nothing of what speaks `log`: the database's client hands that each statement
+/// with its parameters, which are what users sent.
 pub(super) fn begin(filter: &str, format: LogFormat) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter).map_err(|error| Failure::usage(format!("log: {error}")))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match format {
-        LogFormat::Human => lines.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().init(),
-    }
-    Ok(())
+    let begun = match format {
+        LogFormat::Human => set_global_default(lines.with_ansi(io::stderr().is_terminal()).finish()),
+        LogFormat::Json => set_global_default(lines.json().finish()),
+    };
+    begun.map_err(|error| Failure::usage(format!("log: {error}")))
 }

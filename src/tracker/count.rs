@@ -1,5 +1,5 @@
 //! What turns add to the metrics: how long the store took over them, and each transition once it is durable, once, at the
-//! node that committed it.
+//! node that committed it; those are logged, too.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,8 +43,9 @@ impl Intake {
 }
 
 impl Turn {
-    /// Counts what became of operations.
+    /// Counts and logs what became of operations.
     pub(super) fn tell(&self, operations: &Operations) {
+        self.log();
         let mut queues = Queues { operations, last: None };
         for Recorded { touched, event } in &self.changes.events {
             let queue = queues.of(&event.operation.spec.lane);

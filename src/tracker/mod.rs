@@ -24,6 +24,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod touches;
+mod transitions;
 mod travel;
 mod turn;
 mod watch;

@@ -42,7 +42,7 @@ pub(super) async fn routes() -> Vec<Entry> {
 }
 
 /// Those that a token opens, or nothing has to. What links open has tests of its own.
-async fn by_token() -> Vec<Entry> {
+pub(super) async fn by_token() -> Vec<Entry> {
     routes().await.into_iter().filter(|route| route.scope != Scope::Link).collect()
 }
 
@@ -52,7 +52,7 @@ fn is_about_one(route: &Entry) -> bool {
 }
 
 /// Asks for a route; for which operation, where it acts on one.
-async fn ask(client: &Client, route: &Entry, id: &str) -> Answer {
+pub(super) async fn ask(client: &Client, route: &Entry, id: &str) -> Answer {
     let path = route.path.replace("{id}", id).replace("{name}", "media").replace("{page}", "protocol");
     assert!(!path.contains('{'), "say here what stands for the parameters of {path}");
     let method = Method::from_bytes(route.method.as_bytes()).unwrap();

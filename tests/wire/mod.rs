@@ -14,6 +14,7 @@ mod generated;
 mod limits;
 mod links;
 mod list;
+mod logs;
 mod matrix;
 mod metrics;
 mod programs;

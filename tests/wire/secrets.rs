@@ -1,68 +1,139 @@
-//! What must never stand in a log, however much is logged.
-
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+//! What must show nowhere but to whom it belongs: canaries in everything that clients and workers send, looked for in every
+//! place that others see. Another place is one more line in [`places`].
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use longrun_postgres::Database;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use super::{OPERATIONS, claim, longrun, path, report, run};
-use crate::support::Client;
-use crate::support::server::LONGRUN;
+use super::matrix::{ask, by_token};
+use super::{OPERATIONS, below, claim, made, path, report};
+use crate::support::{Answer, Client, Server, Stream};
 
-/// A server that logs all it can; ended with the test.
-struct Running(Child);
+const JSON: (&str, &str) = ("content-type", "application/json");
+/// Stands in everything that is sent.
+const CANARY: &str = "canary";
+/// What a link shows of its operation: whoever made it wants that seen. Never its input.
+const SHOWN_BY_LINKS: [&str; 3] = ["canary-label", "canaryCode", "canary-message"];
+const ALL: &str = "Operation.ReadWrite,Operation.Execute,Operation.Manage";
 
-impl Running {
-    fn start(data: &Path, log: &Path) -> (Self, String) {
-        let mut child = Command::new(LONGRUN)
-            .args(["serve", "--listen", "127.0.0.1:0", "--workers", "0", "--log", "trace", "--data"])
-            .arg(data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(log).unwrap())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let line = said.find(|line| line.contains("http://")).expect("it says where it listens");
-        (Self(child), line[line.find("http://").unwrap()..].to_owned())
+/// Where something could show: all that stands there, and what of it belongs there.
+struct Place {
+    name: String,
+    text: String,
+    may_show: &'static [&'static str],
+}
+
+impl Place {
+    fn new(name: impl Into<String>, text: String) -> Self {
+        Self { name: name.into(), text, may_show: &[] }
+    }
+
+    /// All of an answer that its client sees.
+    fn of(name: impl Into<String>, answer: &Answer) -> Self {
+        Self::new(name, format!("{} {:?} {}", answer.status, answer.headers, answer.text()))
+    }
+
+    /// That none of these stands here, neither as it is, nor as bytes are printed.
+    fn holds_none_of(&self, secrets: &[String]) {
+        let mut text = self.text.clone();
+        for shown in self.may_show {
+            text = text.replace(shown, "");
+        }
+        for secret in secrets {
+            let hex = secret.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+            let list = secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+            for written in [secret, &hex, &list] {
+                let line = text.lines().find(|line| line.contains(written));
+                assert!(line.is_none(), "{secret} stands in {}: {}", self.name, line.unwrap_or_default());
+            }
+        }
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A server, its owner with whom all canaries are, and the others.
+struct House {
+    server: Server,
+    token: String,
+    owner: Client,
+    /// By what they are, and whoever else may ask.
+    others: Vec<(&'static str, Client)>,
+    foreign: Client,
+    metrics: Client,
 }
 
-/// All that a client and a worker say, and what is wrong of it too; the operation.
-async fn everything_is_said(client: &Client, token: &str) -> String {
-    let json = ("content-type", "application/json");
-    let headers = [json, ("idempotency-key", "canary-key")];
+fn house(server: Server) -> House {
+    let stranger = server.client();
+    let token = |arguments: &[&str]| made(&server, arguments)["token"].as_str().unwrap().to_owned();
+    let secret = token(&["--scope", ALL]);
+    let last = if secret.ends_with('a') { 'b' } else { 'a' };
+    let wrong = format!("{}{last}", &secret[..secret.len() - 1]);
+    let with = |arguments: &[&str]| stranger.with_token(&token(arguments));
+    let foreign = with(&["--tenant", "acme", "--scope", ALL]);
+    let metrics = with(&["--scope", "Server.Manage"]);
+    let others = vec![
+        ("another tenant", foreign.clone()),
+        ("who may only carry out", with(&["--scope", "Operation.Execute"])),
+        ("who may only manage queues", with(&["--scope", "Operation.Manage"])),
+        ("who may only manage the server", metrics.clone()),
+        ("a stranger", stranger.clone()),
+        ("who has a wrong token", stranger.with_token(&wrong)),
+    ];
+    House { owner: stranger.with_token(&secret), token: secret, others, foreign, metrics, server }
+}
+
+/// All that a client and a worker say, and what is wrong of it too; the operation that failed of it.
+async fn everything_is_said(client: &Client) -> String {
+    let headers = [
+        JSON,
+        ("idempotency-key", "canary-key"),
+        ("x-canary", "canary-header"),
+        ("cookie", "canary-cookie"),
+        ("user-agent", "canary-agent"),
+        ("client-request-id", "canary-request"),
+    ];
     let body = json!({ "operationType": "t", "input": "canary-input", "labels": { "l": "canary-label" } });
     let made = client.send(Method::POST, OPERATIONS, &headers, body.to_string()).await;
     let id = made.value()["id"].as_str().unwrap().to_owned();
     let lease = claim(client, "t", "c").await;
+    let going = json!({
+        "id": id, "leaseToken": lease, "status": "Running", "percentComplete": 7,
+        "statusDetail": "canary-detail", "checkpoint": "canary-checkpoint"
+    });
+    report(client, going).await;
     let error = json!({ "code": "canaryCode", "message": "canary-message" });
-    let said =
-        json!({ "id": id, "leaseToken": lease, "status": "Failed", "retryable": false, "error": error });
-    report(client, said).await;
-    client.with_token(&format!("{}0", &token[..token.len() - 1])).get(OPERATIONS).await;
-    client.send(Method::POST, OPERATIONS, &[json], r#"{"canary-field": 1, "input""#).await;
-    client.get(&format!("{OPERATIONS}?$filter=canary-filter")).await;
+    let failed = json!({ "id": id, "leaseToken": lease, "status": "Failed", "retryable": false, "error": error, "statusDetail": "over" });
+    report(client, failed).await;
+
+    let external = client.submit(&json!({ "isExternal": true, "input": { "canary": "canary-input" } })).await;
+    let done = json!({ "status": "Completed", "result": "canary-result", "resourceLocation": "https://canary.example/" });
+    client.json(Method::PATCH, &path(&external), &[], &done).await;
+    let lines = [("content-type", "application/x-ndjson"), ("idempotency-key", "canary-bulk")];
+    let bulk = "{\"status\":\"Completed\",\"result\":\"canary-line\"}\n{\"canary-field\":1}\n{\"canary-cut";
+    client.send(Method::POST, OPERATIONS, &lines, bulk).await;
+
+    for wrong in [
+        r#"{"canary-field": 1, "input""#,
+        r#"{"canary-field": 1}"#,
+        r#"{"queue": "canary queue"}"#,
+        r#"{"status": "canary-status"}"#,
+    ] {
+        client.send(Method::POST, OPERATIONS, &[JSON], wrong).await;
+    }
+    for query in ["$filter=canary-filter", "$skiptoken=canary-cursor", "canary-option=1"] {
+        client.get(&format!("{OPERATIONS}?{query}")).await;
+    }
+    client.send(Method::GET, "/v1.0/events", &[("last-event-id", "canary-cursor")], "").await;
+    client.send(Method::GET, "/canary-path", &[], "").await;
     id
 }
 
 /// Makes links and uses them, where they are refused too; what is secret of each.
 async fn links_are_used(client: &Client, stranger: &Client, id: &str) -> Vec<String> {
-    let link = client.post(&format!("{}/createLink", path(id)), &json!({})).await.value()["link"].take();
+    let link = client.post(&below(id, "createLink"), &json!({})).await.value()["link"].take();
     let mut shown = Vec::new();
     for name in ["statusUrl", "eventsUrl"] {
         let url = link[name].as_str().unwrap();
@@ -90,28 +161,105 @@ async fn asked_over_http2(url: &str, path: &str, token: Option<&str>) {
     driven.abort();
 }
 
-#[tokio::test]
-async fn neither_tokens_nor_links_nor_what_users_send_are_logged_however_much_is() {
-    let scratch = tempfile::tempdir().unwrap();
-    let (data, log) = (scratch.path().join("data"), scratch.path().join("log"));
-    let scopes = "Operation.ReadWrite,Operation.Execute";
-    let mut command = longrun(&["token", "create", "--name", "n", "--scope", scopes, "--data"]);
-    command.arg(&data);
-    let token = run(command).value()["token"].as_str().unwrap().to_owned();
-    let (running, url) = Running::start(&data, &log);
-    let stranger = Client::new(&url);
-    let client = stranger.with_token(&token);
-    let id = everything_is_said(&client, &token).await;
-    let links = links_are_used(&client, &stranger, &id).await;
-    asked_over_http2(&url, &path(&id), Some(&token)).await;
-    asked_over_http2(&url, &format!("/v1.0/links/{}", links[0]), None).await;
-    drop(running);
-
-    let logged = std::fs::read_to_string(&log).unwrap();
-    assert!(logged.lines().count() > 100, "much was logged: {} lines", logged.lines().count());
-    let (secret, signature) = (token.rsplit_once('_').unwrap().1, &links[0][links[0].len() - 43..]);
-    for secret in [&*token, secret, &links[0], &links[1], signature, "canary"] {
-        let line = logged.lines().find(|line| line.contains(secret));
-        assert!(line.is_none(), "{secret} stands in {}", line.unwrap_or_default());
+/// Everything that another caller is answered, by whatever route.
+async fn answers(house: &House, id: &str) -> Vec<Place> {
+    let mut places = Vec::new();
+    for (who, client) in &house.others {
+        for route in by_token().await {
+            let answer = ask(client, &route, id).await;
+            places
+                .push(Place::of(format!("the answer of {} {} to {who}", route.method, route.path), &answer));
+        }
+        // What is the owner's by name is another's of their own, or nothing.
+        let mine = [JSON, ("idempotency-key", "canary-key")];
+        let body = json!({ "id": id, "status": "Completed" }).to_string();
+        let want = json!({ "workerId": "w", "claim": { "id": "c", "limit": 100 } });
+        for answer in [
+            client.send(Method::POST, OPERATIONS, &mine, body).await,
+            client.post("/v1.0/work", &want).await,
+            client
+                .get(
+                    &format!("{OPERATIONS}?$filter=labels/l eq 'x' or status eq 'Failed'")
+                        .replace(' ', "%20"),
+                )
+                .await,
+        ] {
+            places.push(Place::of(format!("an answer to {who}"), &answer));
+        }
     }
+    places
+}
+
+/// All that a tenant's watcher was shown, up to the operation that it makes now.
+async fn watched(client: &Client, mut stream: Stream) -> Place {
+    let own = client.submit(&json!({ "status": "Completed" })).await;
+    let mut shown = Vec::new();
+    loop {
+        let event = stream.next().await.expect("the stream goes on");
+        let is_own = event.data["id"] == json!(own);
+        shown.push(format!("{event:?}"));
+        if is_own {
+            return Place::new("the events of another tenant", shown.join("\n"));
+        }
+    }
+}
+
+/// What a link shows: that of another operation, and that of this one.
+async fn linked(house: &House, id: &str) -> Vec<Place> {
+    let stranger = house.server.client();
+    let other = house.owner.submit(&json!({ "status": "Completed" })).await;
+    let mut places = Vec::new();
+    for (name, of, may_show) in [("another", &*other, &[][..]), ("it", id, &SHOWN_BY_LINKS)] {
+        let link = house.owner.post(&below(of, "createLink"), &json!({})).await.value()["link"].take();
+        for url in ["statusUrl", "eventsUrl"] {
+            let answer = stranger.get(link[url].as_str().unwrap()).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            let place = Place::of(format!("{url} of a link to {name}"), &answer);
+            places.push(Place { may_show, ..place });
+        }
+    }
+    places
+}
+
+/// Every place that is looked in.
+async fn places(house: &House, id: &str, stream: Stream) -> Vec<Place> {
+    let mut places = answers(house, id).await;
+    places.push(watched(&house.foreign, stream).await);
+    places.extend(linked(house, id).await);
+    places.push(Place::of("the metrics", &house.metrics.get("/metrics").await));
+    let log = house.server.log();
+    assert!(log.lines().count() > 100, "much is logged: {} lines", log.lines().count());
+    assert!(log.contains(id), "what became of it is logged");
+    places.push(Place::new("the log", log));
+    places
+}
+
+async fn shows_nowhere(database: Option<Database>, format: &str) {
+    let arguments = ["--workers", "0", "--log", "trace", "--log-format", format];
+    let house = house(Server::start_logged(database, &arguments));
+    let mut stream = house.foreign.watch("/v1.0/events", None).await;
+    stream.begin().await;
+    let id = everything_is_said(&house.owner).await;
+    let links = links_are_used(&house.owner, &house.server.client(), &id).await;
+    asked_over_http2(&house.server.url, &path(&id), Some(&house.token)).await;
+    asked_over_http2(&house.server.url, &format!("/v1.0/links/{}", links[0]), None).await;
+
+    let (secret, signature) = (house.token.rsplit_once('_').unwrap().1, &links[0][links[0].len() - 43..]);
+    let secrets = [&*house.token, secret, &links[0], &links[1], signature, CANARY].map(str::to_owned);
+    let places = places(&house, &id, stream).await;
+    assert!(places.len() > 100, "only {} places", places.len());
+    for place in places {
+        place.holds_none_of(&secrets);
+    }
+    assert!(house.owner.get(&path(&id)).await.text().contains("canary-input"), "its owner sees it");
+}
+
+#[tokio::test]
+async fn what_is_sent_shows_in_no_log_no_metric_and_no_answer_to_another() {
+    shows_nowhere(None, "human").await;
+}
+
+#[tokio::test]
+async fn nor_over_a_database_nor_where_machines_read_the_log() {
+    shows_nowhere(Some(Database::create()), "json").await;
 }
