@@ -1,10 +1,12 @@
 //! TLS as a test needs it: an authority, certificates that it has signed, and what speaks TLS in front of a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use chrono::Datelike;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -47,8 +49,23 @@ impl Authority {
 
     /// A certificate for a server of this name or address.
     pub fn certify(&self, name: &str) -> Certificate {
+        self.sign(CertificateParams::new([name.to_owned()]).expect("it is a name or an address"))
+    }
+
+    /// One for this machine that holds between these days, counted from today.
+    pub fn certify_for(&self, days: Range<i64>) -> Certificate {
+        let midnight = |days| {
+            let date = chrono::Utc::now().date_naive() + chrono::Duration::days(days);
+            let part = |part| u8::try_from(part).expect("months and days are small");
+            rcgen::date_time_ymd(date.year(), part(date.month()), part(date.day()))
+        };
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("it is an address");
+        (params.not_before, params.not_after) = (midnight(days.start), midnight(days.end));
+        self.sign(params)
+    }
+
+    fn sign(&self, mut params: CertificateParams) -> Certificate {
         let key = key();
-        let mut params = CertificateParams::new([name.to_owned()]).expect("it is a name or an address");
         // Who is strict, as Python is, asks for it.
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed");

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::Server;
 use crate::support::cli::{self, Ended, longrun, token};
+use crate::support::tls::Authority;
 
 /// A server that has stopped, over a directory of the test's own.
 struct Stopped {
@@ -120,6 +121,43 @@ async fn clock_disk_and_settings_are_looked_at() {
     fs::remove_file(moved).unwrap();
     sql(&stopped, "PRAGMA user_version = 99");
     one(&doctor(&stopped.data, &[]), "problem", "data");
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_or_cannot_be_used_is_told_of() {
+    let stopped = stopped().await;
+    let authority = Authority::new();
+    let other = authority.certify("127.0.0.1");
+    let look = |chain: &Path, key: &Path, level: &str| {
+        let (chain, key) = (chain.to_str().unwrap(), key.to_str().unwrap());
+        let ended = doctor(&stopped.data, &["--tls-cert", chain, "--tls-key", key]);
+        let about = found(&ended, level).into_iter().find(|(about, _)| about == "certificate");
+        assert_eq!(ended.code, Some(i32::from(level == "problem")), "{ended:?}");
+        about.unwrap_or_else(|| panic!("no {level}: {ended:?}")).1
+    };
+    for (days, level, says) in [
+        (-30..90, "ok", "ends in"),
+        (-30..15, "ok", "ends in"),
+        (-80..13, "warning", "ends in"),
+        (-90..0, "problem", "it ended"),
+        (2..90, "problem", "it holds only in"),
+    ] {
+        let files = authority.certify_for(days.clone());
+        let told = look(&files.chain, &files.key, level);
+        assert!(told.contains(says), "{days:?}: {told}");
+    }
+    assert!(look(&other.chain, &other.key, "ok").contains("goes with its key"));
+    let nowhere = stopped.data.join("nowhere.pem");
+    let soon = authority.certify_for(-1..90);
+    assert!(look(&other.chain, &soon.key, "problem").contains("cannot be used with the key"));
+    assert!(look(&nowhere, &other.key, "problem").contains("cannot be read"));
+    assert!(look(&other.chain, &other.chain, "problem").contains("holds no private key"));
+    // Of all that is shown, what ends first.
+    let chain = stopped.data.join("chain.pem");
+    let ended = authority.certify_for(-90..-1);
+    let both = [fs::read(&other.chain).unwrap(), fs::read(&ended.chain).unwrap()].concat();
+    fs::write(&chain, both).unwrap();
+    assert!(look(&chain, &other.key, "problem").contains("it ended"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `longrun doctor`: what is wrong, and what to do.
 
+mod certificate;
 mod database;
 mod directory;
 mod running;
@@ -17,8 +18,8 @@ use crate::settings::Given;
 
 /// Look for what is wrong with a server's settings and data, and say what to do
 ///
-/// It takes the settings of `longrun serve` and reads the whole store that they name, whether a server holds it or not, and
-/// changes nothing. It ends with 1 where something must be done, with 0 where at most something should be.
+/// It takes the settings of `longrun serve`, looks at the certificate and reads the whole store that they name, whether a server
+/// holds it or not, and changes nothing. It ends with 1 where something must be done, with 0 where at most something should be.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(subcommand_help_heading = "Subcommands", subcommand_value_name = "SUBCOMMAND")]
@@ -107,6 +108,9 @@ impl Doctor {
             }
             None => {
                 if let Some(settings) = settings::look(self.given, &mut findings) {
+                    if let Some(files) = &settings.tls {
+                        certificate::look(files, &mut findings);
+                    }
                     match &settings.database {
                         Some(to) => database::look(&to.url, &mut findings),
                         None => directory::look(&settings, &mut findings),

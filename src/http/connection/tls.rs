@@ -3,6 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,10 +16,12 @@ use rustls::sign::CertifiedKey;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use x509_cert::der::Decode;
 
 use super::listener::Listener;
 use crate::http::arrival::Peer;
 use crate::limits;
+use crate::operation::Timestamp;
 
 /// The protocols that are offered (RFC 7301), the better one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -112,6 +115,19 @@ impl Certificate {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let shown = files.certified(&files.read()?)?;
         Ok(Arc::new(Self { files, shown: RwLock::new(Arc::new(shown)) }))
+    }
+
+    /// From when until when all that is shown holds, the certificates that lead to its authority included (RFC 5280, 4.1.2.5);
+    /// none: one of them is not understood.
+    pub fn validity(&self) -> Option<Range<Timestamp>> {
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut whole = Timestamp::MIN..Timestamp::MAX;
+        for certificate in &shown.cert {
+            let of_one = x509_cert::Certificate::from_der(certificate).ok()?.tbs_certificate.validity;
+            let at = |time: x509_cert::time::Time| Timestamp::from_ticks(0).plus(time.to_unix_duration());
+            whole = whole.start.max(at(of_one.not_before))..whole.end.min(at(of_one.not_after));
+        }
+        Some(whole)
     }
 
     /// Looks again and again whether other files are there, and shows what is in them to whoever connects from then on.
