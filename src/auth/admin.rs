@@ -245,7 +245,13 @@ mod tests {
         assert_eq!(target(&TokenRequest { name: "a\nb".to_owned(), ..read.clone() }), "name");
         assert_eq!(target(&TokenRequest { tenant: Some("a b".to_owned()), ..read.clone() }), "tenant");
         assert_eq!(target(&TokenRequest { queues: Some(vec!["media".to_owned()]), ..read }), "queues");
-        for queues in [vec![], vec!["a b".to_owned()], (0..17).map(|n| n.to_string()).collect()] {
+        let names = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+        let most = limits::TOKEN_QUEUES_MAX;
+        for queues in [names(most - 1), names(most)] {
+            make(&TokenRequest { queues: Some(queues), ..request(&["Operation.Execute"]) }, Timestamp::MIN)
+                .unwrap();
+        }
+        for queues in [vec![], vec!["a b".to_owned()], names(most + 1)] {
             assert_eq!(
                 target(&TokenRequest { queues: Some(queues), ..request(&["Operation.Execute"]) }),
                 "queues"

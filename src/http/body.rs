@@ -86,33 +86,17 @@ pub async fn read_optional_json(
 /// Reads a whole body: 413 beyond `bytes_max` (before anything is read, where its length is announced), 408 when it
 /// comes too slowly, 400 when it breaks off.
 pub async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let pace = Pace { patience: limits::BODY_READ, bytes_per_second: limits::BODY_BYTES_PER_SECOND_MIN };
-    read_at(headers, body, bytes_max, pace).await
-}
-
-/// How fast a body has to come.
-#[derive(Clone, Copy)]
-struct Pace {
-    /// However slow it is.
-    patience: Duration,
-    /// What buys it more time.
-    bytes_per_second: u32,
-}
-
-impl Pace {
-    /// How long all may take up to the next frame.
-    fn until(self, bytes: usize) -> Duration {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.patience + Duration::from_secs(1) * bytes / self.bytes_per_second
-    }
-}
-
-async fn read_at(headers: &HeaderMap, body: Body, bytes_max: usize, pace: Pace) -> Result<Bytes, ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).map(length).transpose()?;
     if announced.is_some_and(|bytes| bytes > bytes_max) {
         return Err(too_large(bytes_max));
     }
-    collect(body, announced, bytes_max, pace).await
+    collect(body, announced, bytes_max).await
+}
+
+/// How long all may take up to the next frame: a while however slow it is, and more for what has come.
+fn patience(bytes: usize) -> Duration {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    limits::BODY_READ + Duration::from_secs(1) * bytes / limits::BODY_BYTES_PER_SECOND_MIN
 }
 
 fn length(value: &HeaderValue) -> Result<usize, ApiError> {
@@ -126,25 +110,20 @@ fn too_large(bytes_max: usize) -> ApiError {
     ApiError::new(Code::PayloadTooLarge, format!("the body is larger than {bytes_max} bytes"))
 }
 
-fn too_slow(pace: Pace) -> ApiError {
-    let Pace { patience, bytes_per_second } = pace;
-    let message = format!("after {patience:?} the body came at less than {bytes_per_second} bytes a second");
+fn too_slow() -> ApiError {
+    let (patience, least) = (limits::BODY_READ, limits::BODY_BYTES_PER_SECOND_MIN);
+    let message = format!("after {patience:?} the body came at less than {least} bytes a second");
     ApiError::new(Code::RequestTimeout, message)
 }
 
-async fn collect(
-    mut body: Body,
-    announced: Option<usize>,
-    bytes_max: usize,
-    pace: Pace,
-) -> Result<Bytes, ApiError> {
+async fn collect(mut body: Body, announced: Option<usize>, bytes_max: usize) -> Result<Bytes, ApiError> {
     let began = Instant::now();
     // Most bodies are one frame, which is handed on as it is.
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     loop {
-        let patience = began + pace.until(first.len() + all.len());
-        let frame = tokio::time::timeout_at(patience, body.frame()).await.map_err(|_| too_slow(pace))?;
+        let until = began + patience(first.len() + all.len());
+        let frame = tokio::time::timeout_at(until, body.frame()).await.map_err(|_| too_slow())?;
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| ApiError::invalid("the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -263,34 +242,47 @@ mod tests {
         assert_eq!(untyped.code(), Code::UnsupportedMediaType);
     }
 
-    #[tokio::test]
-    async fn a_body_that_does_not_arrive_is_a_408() {
+    /// What is read of a body whose frames have so many bytes, and come each after so long.
+    async fn comes(frames: impl IntoIterator<Item = (Duration, usize)>) -> Result<usize, Code> {
+        let frames = futures_util::stream::iter(frames.into_iter().collect::<Vec<_>>());
+        let frames = frames.then(|(after, bytes)| async move {
+            tokio::time::sleep(after).await;
+            Ok::<_, Infallible>(Bytes::from(vec![b' '; bytes]))
+        });
         let json = headers(&[("content-type", "application/json")]);
-        let stalled = Body::new(Frames(vec!["{"], false));
-        let pace = Pace { patience: Duration::from_millis(20), bytes_per_second: 1000 };
-        let error = read_at(&json, stalled, 9, pace).await.unwrap_err();
-        assert_eq!(error.code(), Code::RequestTimeout);
+        let read = read_json(&json, Body::from_stream(frames), limits::WORK_BODY_BYTES_MAX).await;
+        read.map(|body| body.len()).map_err(|error| error.code())
     }
 
-    #[tokio::test]
-    async fn a_slow_body_is_waited_for_and_a_trickle_is_not() {
+    const MILLI: Duration = Duration::from_millis(1);
+    const SLOW: Result<usize, Code> = Err(Code::RequestTimeout);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_its_time_however_slowly_it_comes() {
+        assert_eq!(comes([(limits::BODY_READ.saturating_sub(MILLI), 1)]).await, Ok(1));
+        assert_eq!(comes([(limits::BODY_READ + MILLI, 1)]).await, SLOW);
+        let began = Instant::now();
+        let trickle = (0..).map(|_| (Duration::from_secs(1), 1)).take(1000);
+        assert_eq!(comes(trickle).await, SLOW);
+        assert_eq!(began.elapsed().as_secs(), limits::BODY_READ.as_secs());
         let json = headers(&[("content-type", "application/json")]);
-        // The one buys a tenth of a second with each frame, the other a thousandth.
-        for (frame, fast_enough) in [("x".repeat(100), true), ("x".to_owned(), false)] {
-            let frames = futures_util::stream::iter(0..10).then(move |_| {
-                let frame = Bytes::from(frame.clone());
-                async move {
-                    tokio::time::sleep(Duration::from_millis(15)).await;
-                    Ok::<_, Infallible>(frame)
-                }
-            });
-            let pace = Pace { patience: Duration::from_millis(50), bytes_per_second: 1000 };
-            let read = read_at(&json, Body::from_stream(frames), 1000, pace).await;
-            assert_eq!(read.map_err(|error| error.code()).is_ok(), fast_enough);
+        let stalled = Body::new(Frames(vec!["{"], false));
+        assert_eq!(read_json(&json, stalled, 9).await.unwrap_err().code(), Code::RequestTimeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_at_the_least_rate_buys_more_time_and_what_comes_slower_does_not() {
+        let second = usize::try_from(limits::BODY_BYTES_PER_SECOND_MIN).unwrap();
+        let whole = |bytes: usize, last: Duration| comes([(Duration::ZERO, bytes), (last, 1)]);
+        for seconds in [1, 32, limits::WORK_BODY_BYTES_MAX / second - 1] {
+            let bytes = second * seconds;
+            let bought = limits::BODY_READ + Duration::from_secs(seconds as u64);
+            assert_eq!(whole(bytes, bought.saturating_sub(MILLI)).await, Ok(bytes + 1));
+            assert_eq!(whole(bytes, bought + MILLI).await, SLOW);
         }
-        let pace = Pace { patience: limits::BODY_READ, bytes_per_second: limits::BODY_BYTES_PER_SECOND_MIN };
-        assert_eq!(pace.until(0), limits::BODY_READ);
-        let longest = limits::BODY_READ + Duration::from_secs(256);
-        assert_eq!(pace.until(limits::WORK_BODY_BYTES_MAX), longest);
+        // Evenly: at the least rate it comes in whole, with a fifth less it does not once its time is over.
+        let minutes = |bytes| (0..240).map(move |_| (Duration::from_secs(1), bytes));
+        assert_eq!(comes(minutes(second)).await, Ok(240 * second));
+        assert_eq!(comes(minutes(second - second / 5)).await, SLOW);
     }
 }

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_two_preferences_are_found_in_every_spelling() {
-        let none = Prefer::default();
+        let (none, most) = (Prefer::default(), limits::WAIT_SECONDS_MAX);
         let respond = Prefer { respond_async: true, wait_seconds: None };
         let wait = |seconds| Prefer { respond_async: false, wait_seconds: Some(seconds) };
         let both = |seconds| Prefer { respond_async: true, wait_seconds: Some(seconds) };
@@ -118,8 +118,9 @@ mod tests {
             (&["Wait = 10"], wait(10)),
             (&["wait=\"10\""], wait(10)),
             (&["wait=0"], wait(0)),
-            (&["wait=60"], wait(60)),
-            (&["wait=61"], wait(60)),
+            (&[&*format!("wait={}", most - 1)], wait(most - 1)),
+            (&[&*format!("wait={most}")], wait(most)),
+            (&[&*format!("wait={}", most + 1)], wait(most)),
             (&["wait=99999999999999999999"], wait(60)),
             (&["respond-async, wait=10"], both(10)),
             (&["respond-async", "wait=10"], both(10)),

@@ -172,3 +172,32 @@ impl Claims {
         calls
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::NoticeKind;
+    use super::*;
+    use crate::operation::{LeaseToken, OperationId};
+
+    #[test]
+    fn so_many_notices_are_kept_of_a_worker_that_does_not_call_and_of_so_many_workers() {
+        let mut claims = Claims::default();
+        let tenant = TenantId::default();
+        let worker = |number: usize| WorkerId::parse(&format!("w{number}")).unwrap();
+        let notice = || Notice { id: OperationId::fresh(), token: LeaseToken(1), kind: NoticeKind::Cancel };
+        for (told, kept) in [(-1, -1), (0, 0), (1, 0)] {
+            let count = |more: isize| limits::NOTICES_PER_WORKER_MAX.checked_add_signed(more).unwrap();
+            for _ in 0..count(told) {
+                claims.notify(&tenant, &worker(0), notice());
+            }
+            assert_eq!(claims.notices_for(&tenant, &worker(0)).len(), count(kept));
+            assert!(claims.notices_for(&tenant, &worker(0)).is_empty(), "they are told once");
+        }
+        for number in 0..limits::NOTICES_WORKERS_MAX {
+            claims.notify(&tenant, &worker(number), notice());
+        }
+        assert_eq!(claims.notices.len(), limits::NOTICES_WORKERS_MAX);
+        claims.notify(&tenant, &worker(limits::NOTICES_WORKERS_MAX), notice());
+        assert!(claims.notices.is_empty(), "none of them waits");
+    }
+}

@@ -228,3 +228,30 @@ impl Door for Inbox {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_fills_half_of_what_is_left_and_all_together_the_rest() {
+        let most = limits::SUBMIT_LANE_MAX;
+        let mut line = FairLine::default();
+        let mut fills = |name: &str| {
+            let tenant = TenantId::parse(name).unwrap();
+            let before = line.len;
+            while line.takes(&tenant, most) {
+                line.push(tenant.clone(), Entry::Return(Vec::new()));
+            }
+            line.len - before
+        };
+        assert_eq!((fills("greedy"), fills("greedy")), (most / 2, 0));
+        assert_eq!((fills("second"), fills("third")), (most / 4, most / 8));
+        let others: usize = (0..20).map(|number| fills(&format!("t{number}"))).sum();
+        assert_eq!(others, most / 8, "no more than may wait");
+        // Whatever is taken makes room for one of somebody else.
+        line.pop();
+        let modest = TenantId::parse("modest").unwrap();
+        assert!(line.takes(&modest, most) && !line.takes(&TenantId::parse("greedy").unwrap(), most));
+    }
+}

@@ -14,7 +14,7 @@ use crate::support::{Answer, Client, Server};
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Checks what every error has; its code.
-fn shape(answer: &Answer) -> String {
+pub(super) fn shape(answer: &Answer) -> String {
     let document = answer.value();
     let error = &document["error"];
     let about = answer.text();

@@ -1,8 +1,9 @@
 //! `docs/limits.md` and `docs/errors.md` are made from the code, and are as it says. To write them anew:
 //! `LONGRUN_WRITE_DOCS=1 cargo test --test main generated`
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 
 use longrun::http::error::Code;
@@ -16,9 +17,9 @@ const ERRORS: &str = include_str!("../../src/http/error.rs");
 fn is_made_so(name: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("LONGRUN_WRITE_DOCS").is_some() {
-        std::fs::write(&path, made).unwrap();
+        fs::write(&path, made).unwrap();
     }
-    let stands = std::fs::read_to_string(&path).unwrap_or_default();
+    let stands = fs::read_to_string(&path).unwrap_or_default();
     let differs = stands.lines().zip(made.lines()).find(|(stands, made)| stands != made);
     assert!(
         stands == made,
@@ -189,4 +190,88 @@ fn the_limits_are_documented_as_they_are() {
 #[test]
 fn the_errors_are_documented_as_they_are() {
     is_made_so("errors.md", &errors());
+}
+
+/// What no client meets, and no test has to name: how the server goes about its own work, and what its owner may set.
+const ITS_OWN: [&str; 37] = [
+    "LEASE_REST_SECONDS_MAX",
+    "TICK_LATE",
+    "BULK_LINES_MAX",
+    "BULK_OUTCOMES_BYTES_MAX",
+    "BULK_PATIENCE",
+    "TURN_REPORTS_MAX",
+    "TURN_DUE_MAX",
+    "PRUNE_OPERATIONS_MAX",
+    "PRUNE_EVENTS_MAX",
+    "PRUNE_WORKERS_MAX",
+    "CACHE_BYTES_MAX",
+    "WORKER_PRESENT",
+    "WRITE_WORKERS_MAX",
+    "WORKER_FORGOTTEN",
+    "TOKENS_USED_WRITTEN_EVERY",
+    "FILES_MAX",
+    "HTTP2_SEND_BUFFER_BYTES",
+    "ACCEPT_PAUSE",
+    "RECENT_EVENTS_MAX",
+    "RECENT_BYTES_MAX",
+    "EVENTS_CHUNK",
+    "CATCH_UPS_MAX",
+    "TURN_PEEKED_MAX",
+    "OWN_RUNS_MAX",
+    "DEPOSITS_CHUNK",
+    "DEPOSITS_CHUNK_BYTES",
+    "LOOK_EVERY",
+    "DATABASE_READS_MAX",
+    "STREAM_KEEP_ALIVE",
+    "RETAIN_MIN",
+    "RETAIN_EVENTS_MIN",
+    "RETAIN_MAX",
+    "WORKER_TASKS_MAX",
+    "PROGRAMS_PER_TENANT_MAX",
+    "GRACE_SECONDS_MAX",
+    "SCRAPE_MAX",
+    "SCRAPE_EVERY",
+];
+
+/// The words of all tests below a directory; of other files those of their tests.
+fn words_of_tests(directory: &Path, words: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            words_of_tests(&path, words);
+            continue;
+        }
+        if path.extension().is_none_or(|kind| kind != "rs") || path.ends_with(file!()) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let within = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let is_test = within
+            .components()
+            .any(|part| ["tests", "tests.rs"].map(AsRef::as_ref).contains(&part.as_os_str()));
+        let tests =
+            if is_test { &*text } else { text.split_once("#[cfg(test)]").map_or("", |(_, tests)| tests) };
+        let word = |word: &str| word.to_owned();
+        words.extend(tests.split(|letter: char| !letter.is_alphanumeric() && letter != '_').map(word));
+    }
+}
+
+#[test]
+fn each_limit_that_a_client_can_meet_is_named_by_a_test() {
+    let mut words = BTreeSet::new();
+    for directory in ["src", "tests"] {
+        words_of_tests(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &mut words);
+    }
+    let constants = LIMITS.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'));
+    let names: Vec<&str> = constants.map(|(name, _)| name).collect();
+    for name in &names {
+        let (is_own, is_named) = (ITS_OWN.contains(name), words.contains(*name));
+        assert!(
+            is_own != is_named || name.ends_with("_DEFAULT"),
+            "{name}: own {is_own}, named by a test {is_named}"
+        );
+    }
+    for own in ITS_OWN {
+        assert!(names.contains(&own), "{own} is no limit any more");
+    }
 }

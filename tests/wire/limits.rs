@@ -127,7 +127,8 @@ fn of_submits() -> Vec<Limit> {
         field("maxAttempts", limits::ATTEMPTS_MAX.into(), Value::from),
         field("timeoutSeconds", number(limits::DURATION_SECONDS_MAX), Value::from),
         field("retry", number(limits::DURATION_SECONDS_MAX), |seconds| json!({ "maxDelaySeconds": seconds })),
-        field("retry", 1000, |factor| json!({ "factor": factor })),
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // It is a whole number.
+        field("retry", limits::RETRY_FACTOR_MAX as usize, |factor| json!({ "factor": factor })),
         ended("Completed", "result", limits::PAYLOAD_BYTES_MAX, sized),
         ended("Completed", "resourceLocation", limits::URL_BYTES_MAX, |size| {
             format!("https://a.example/{}", "x".repeat(size - 18)).into()
@@ -152,12 +153,24 @@ fn of_workers() -> Vec<Limit> {
         call("leaseSeconds", limits::LEASE_SECONDS_MAX as usize, INVALID, move |n| lease(n.into())),
         call("queues", limits::CLAIM_QUEUES_MAX, INVALID, move |n| queues(names(n))),
         call("operationTypes", limits::CLAIM_TYPES_MAX, INVALID, move |n| types(names(n))),
-        call("reports", limits::REPORTS_MAX, TOO_LARGE, |n| {
-            let report = json!({ "id": super::NOBODY, "leaseToken": 1, "status": "Running" });
-            json!({ "workerId": "w", "reports": vec![report; n] })
+        // With a report in it a call is answered at once.
+        call("waitSeconds", limits::CLAIM_WAIT_SECONDS_MAX as usize, INVALID, |n| {
+            let claim = json!({ "id": "c", "queues": ["none"], "waitSeconds": n });
+            json!({ "workerId": "w", "reports": [nothing()], "claim": claim })
         }),
+        call(
+            "reports",
+            limits::REPORTS_MAX,
+            TOO_LARGE,
+            |n| json!({ "workerId": "w", "reports": vec![nothing(); n] }),
+        ),
         limit("the body of a worker", limits::WORK_BODY_BYTES_MAX, TOO_LARGE, Box::new(large)),
     ]
+}
+
+/// A report on an operation that is not there.
+fn nothing() -> Value {
+    json!({ "id": super::NOBODY, "leaseToken": 1, "status": "Running" })
 }
 
 fn of_reads() -> Vec<Limit> {
@@ -168,6 +181,9 @@ fn of_reads() -> Vec<Limit> {
         get("$top", limits::LIST_TOP_MAX, (400, "invalidFilter"), move |n| list(format!("$top={n}"))),
         get("$filter", limits::FILTER_BYTES_MAX, (400, "invalidFilter"), move |bytes| {
             list(format!("$filter={}", filter(bytes)))
+        }),
+        get("parentheses of a $filter", limits::FILTER_DEPTH_MAX, (400, "invalidFilter"), move |n| {
+            list(format!("$filter={}priority%20eq%201{}", "(".repeat(n), ")".repeat(n)))
         }),
         get("ids", limits::STREAM_IDS_MAX, INVALID, |n| {
             format!("/v1.0/events?ids={}", vec![super::NOBODY; n].join(","))
@@ -233,6 +249,24 @@ async fn what_a_report_leaves_and_what_is_set_for_a_queue_have_limits_too() {
         let code = answer["outcomes"][0]["error"]["code"].as_str();
         assert_eq!(code, (bytes > limits::CHECKPOINT_BYTES_MAX).then_some("invalidRequest"), "{bytes}");
     }
+    // Within its own part a report may be too deep without harm to the others, as long as anybody reads so far.
+    for depth in
+        [limits::JSON_DEPTH_READ_MAX - 1, limits::JSON_DEPTH_READ_MAX, limits::JSON_DEPTH_READ_MAX + 1]
+    {
+        let deep = format!("{}{}", "[".repeat(depth - 3), "]".repeat(depth - 3));
+        let said = format!(r#"{{"id":"{id}","leaseToken":{lease},"status":"Running","checkpoint":{deep}}}"#);
+        let good = format!(r#"{{"id":"{id}","leaseToken":{lease},"status":"Running"}}"#);
+        let body = format!(r#"{{"workerId":"w","reports":[{said},{good}]}}"#);
+        let headers = [("content-type", "application/json")];
+        let answer = client.send(Method::POST, "/v1.0/work", &headers, body).await;
+        if depth > limits::JSON_DEPTH_READ_MAX {
+            assert_eq!((answer.status.as_u16(), &*answer.code()), INVALID, "{depth}");
+        } else {
+            let told = answer.value();
+            assert_eq!(told["outcomes"][0]["error"]["code"], "invalidRequest", "{depth}: {told}");
+            assert_eq!(told["outcomes"][1].get("error"), None, "{depth}: {told}");
+        }
+    }
     report(&client, json!({ "id": id, "leaseToken": lease, "status": "Completed" })).await;
     for most in [limits::QUEUE_LIMIT_MAX - 1, limits::QUEUE_LIMIT_MAX, limits::QUEUE_LIMIT_MAX + 1] {
         let change = json!({ "maxRunning": most, "maxWaiting": most });
@@ -265,7 +299,8 @@ async fn a_token_creates_so_many_a_second_and_tells_what_is_left() {
     // Those of a second at once, and what has come back meanwhile.
     let most = f64::from(RATE) * (1.0 + began.elapsed().as_secs_f64()) + 1.0;
     assert!(created >= RATE && f64::from(created) < most, "{created} in {:?}", began.elapsed());
-    assert_eq!((&*refused.code(), refused.header("retry-after")), ("tooManyRequests", Some("1")));
+    let soon = limits::CROWDED_RETRY_SECONDS.to_string();
+    assert_eq!((&*refused.code(), refused.header("retry-after")), ("tooManyRequests", Some(&*soon)));
     assert_eq!(greedy.get(OPERATIONS).await.status, StatusCode::OK, "it may read meanwhile");
     assert_eq!(modest.post(OPERATIONS, &json!({})).await.status, StatusCode::CREATED);
     // The lines of a bulk request wait for their turn.

@@ -1,6 +1,7 @@
 //! Lists: pages, filters, counts, and what is no list.
 
 use http::{Method, StatusCode};
+use longrun::limits;
 use serde_json::{Value, json};
 
 use super::{OPERATIONS, claim, quiet, report};
@@ -256,4 +257,31 @@ async fn a_list_sees_every_write_that_was_acknowledged_before() {
         let completed = with(COUNT, &[("$filter", "status eq 'Completed'")]);
         assert_eq!(client.get(&completed).await.text(), (n + 1).to_string());
     }
+}
+
+#[tokio::test]
+async fn a_page_ends_before_it_holds_too_much() {
+    let server = quiet();
+    let client = server.client();
+    let input = "x".repeat(limits::PAYLOAD_BYTES_MAX - 2);
+    let most = limits::LIST_BYTES_MAX / limits::PAYLOAD_BYTES_MAX;
+    for count in 1..=most + 1 {
+        client.submit(&json!({ "input": input })).await;
+        if count + 1 < most {
+            continue;
+        }
+        let page = list(&client, &[("$select", "id,input")]).await;
+        assert_eq!(page["value"].as_array().unwrap().len(), count.min(most));
+        let next = page["@odata.nextLink"].as_str();
+        assert_eq!(next.is_some(), count > most, "{next:?} after {count}");
+        if let Some(next) = next {
+            let rest = client.get(next).await.value();
+            assert_eq!(rest["value"].as_array().unwrap().len(), count - most);
+        }
+    }
+    assert_eq!(
+        list(&client, &[]).await["value"].as_array().unwrap().len(),
+        most + 1,
+        "without them it is small"
+    );
 }

@@ -11,6 +11,7 @@ mod documents;
 mod examples;
 mod front;
 mod generated;
+mod heads;
 mod limits;
 mod links;
 mod list;

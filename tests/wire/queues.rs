@@ -1,6 +1,7 @@
 //! Queues: pausing and limiting them, what autoscalers ask, and which workers there are.
 
 use http::{Method, StatusCode};
+use longrun::limits;
 use serde_json::{Value, json};
 
 use super::{OPERATIONS, below, claim, path, quiet, report, token};
@@ -117,7 +118,8 @@ async fn a_full_queue_answers_429_and_when_to_come_again_but_repeats_are_answere
     assert_eq!(first.status, StatusCode::CREATED);
     let refused = client.post(OPERATIONS, &body).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::TOO_MANY_REQUESTS, "queueFull".to_owned()));
-    assert_eq!(refused.header("retry-after"), Some("5"));
+    let soon = limits::QUEUE_FULL_RETRY_SECONDS.to_string();
+    assert_eq!(refused.header("retry-after"), Some(&*soon));
     let again = client.post_with(OPERATIONS, &keyed, &body).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::CREATED, Some("true")));
     client.submit(&json!({ "queue": "other" })).await;
@@ -132,7 +134,7 @@ async fn a_full_queue_answers_429_and_when_to_come_again_but_repeats_are_answere
     client.submit(&body).await;
     let retry = client.post(&below(&id, "retry"), &json!({})).await;
     assert_eq!((retry.status, retry.code()), (StatusCode::TOO_MANY_REQUESTS, "queueFull".to_owned()));
-    assert_eq!(retry.header("retry-after"), Some("5"));
+    assert_eq!(retry.header("retry-after"), Some(&*soon));
     assert_eq!(client.operation(&id).await["status"], "Failed");
     set(&client, "media", json!({ "maxWaiting": null })).await;
     assert_eq!(client.post(&below(&id, "retry"), &json!({})).await.status, StatusCode::OK);
@@ -215,4 +217,34 @@ async fn workers_are_told_with_what_they_ask_for_from_where_and_what_they_hold()
     let mine = server.client().with_token(&mine);
     assert_eq!(demand(&mine, "media").await["paused"], false, "a tenant's queues are its own");
     assert_eq!(mine.get(&path(&id)).await.value()["status"], "Running");
+}
+
+#[tokio::test]
+async fn of_many_workers_those_are_told_that_asked_last_and_of_what_one_holds_the_first() {
+    let server = quiet();
+    let client = server.client();
+    let told = async || client.get("/v1.0/workers").await.value()["value"].take();
+    let most = limits::WORKER_OPERATIONS_SHOWN_MAX;
+    for _ in 0..=most {
+        client.submit(&json!({ "queue": "media" })).await;
+    }
+    for (claim, limit, held) in [("c1", most - 1, most - 1), ("c2", 1, most), ("c3", 1, most + 1)] {
+        let want = json!({ "id": claim, "queues": ["media"], "limit": limit, "leaseSeconds": 3600 });
+        client.work(&json!({ "workerId": "busy", "claim": want })).await;
+        let busy = &told().await[0];
+        assert_eq!(busy["running"], held);
+        assert_eq!(busy["operations"].as_array().unwrap().len(), held.min(most));
+    }
+    let most = limits::WORKERS_SHOWN_MAX;
+    for number in 1..=most {
+        let want = json!({ "id": "c", "queues": ["none"] });
+        client.work(&json!({ "workerId": format!("w{number}"), "claim": want })).await;
+        if number + 2 >= most {
+            let workers = told().await;
+            let workers = workers.as_array().unwrap();
+            assert_eq!(workers.len(), (number + 1).min(most));
+            assert_eq!(workers[0]["workerId"], json!(format!("w{number}")));
+            assert_eq!(workers.iter().any(|worker| worker["workerId"] == "busy"), number < most);
+        }
+    }
 }

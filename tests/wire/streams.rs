@@ -15,12 +15,17 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM_AND_HEADERS: u8 = 0x5;
 /// Of a ping that answers one.
 const ANSWER: u8 = 0x1;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+const MAX_HEADER_LIST_SIZE: u16 = 6;
+/// What a connection may have under way before anything is said of it (RFC 9113, 6.9.2).
+const WINDOW: u32 = (1 << 16) - 1;
 
 /// A frame (RFC 9113, 4.1).
 struct Frame {
@@ -121,6 +126,24 @@ fn resets(frames: &[Frame]) -> Vec<(u32, u32)> {
     resets.map(|frame| (frame.stream, frame.code(0))).collect()
 }
 
+/// A setting of the server.
+fn setting(frames: &[Frame], name: u16) -> u32 {
+    let settings = frames.iter().find(|frame| frame.kind == SETTINGS && frame.flags == 0);
+    let mut pairs = settings.expect("it says its settings").payload.chunks(6);
+    let said = pairs.find(|pair| pair[..2] == name.to_be_bytes()).expect("it says that one");
+    u32::from_be_bytes(said[2..].try_into().unwrap())
+}
+
+#[tokio::test]
+async fn a_client_is_told_how_much_it_may_send_ahead() {
+    let server = quiet();
+    let frames = Line::open(&server).await.sent(Vec::new()).await;
+    assert_eq!(setting(&frames, INITIAL_WINDOW_SIZE), limits::HTTP2_STREAM_WINDOW_BYTES);
+    assert_eq!(setting(&frames, MAX_HEADER_LIST_SIZE) as usize, limits::HEAD_BYTES_READ_MAX);
+    let of_all = frames.iter().find(|frame| (frame.kind, frame.stream) == (WINDOW_UPDATE, 0));
+    assert_eq!(of_all.unwrap().code(0), limits::HTTP2_CONNECTION_WINDOW_BYTES - WINDOW);
+}
+
 #[tokio::test]
 async fn as_many_streams_are_open_as_may_and_one_more_is_refused() {
     let server = quiet();
@@ -128,10 +151,7 @@ async fn as_many_streams_are_open_as_may_and_one_more_is_refused() {
     let most = limits::HTTP2_STREAMS_MAX as usize;
     let numbers = line.numbers(most - 1);
     let frames = line.sent(numbers.iter().flat_map(|number| request(*number, true)).collect()).await;
-    let settings =
-        frames.iter().find(|frame| frame.kind == SETTINGS && frame.flags == 0).expect("it says so");
-    let said = settings.payload.chunks(6).find(|pair| pair[..2] == MAX_CONCURRENT_STREAMS.to_be_bytes());
-    assert_eq!(said.unwrap()[2..], limits::HTTP2_STREAMS_MAX.to_be_bytes());
+    assert_eq!(setting(&frames, MAX_CONCURRENT_STREAMS), limits::HTTP2_STREAMS_MAX);
     assert_eq!((resets(&frames), ended(&frames)), (Vec::new(), None));
     for is_taken in [true, false] {
         let number = line.numbers(1)[0];

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
+use longrun::limits;
 use serde_json::{Value, json};
 
 use super::{OPERATIONS, longrun, made, path, quiet, revoke, run, token};
@@ -72,6 +73,7 @@ async fn a_revoked_token_ends_what_goes_on_with_it() {
         revoked = Some(Instant::now());
     })
     .await;
+    assert!(limits::LEAVE_CHECKED_EVERY < EFFECTIVE);
     assert!(revoked.unwrap().elapsed() < EFFECTIVE, "{:?}", revoked.unwrap().elapsed());
     assert_eq!(listed(&server, told["id"].as_str().unwrap())["revoked"], true);
     assert_eq!(owner.get(OPERATIONS).await.status, StatusCode::OK);

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
+use longrun::limits;
 use serde_json::{Value, json};
 
 use super::{below, claim, longrun, quiet, report, run};
@@ -115,12 +116,17 @@ async fn the_clock_goes_forward_only_and_by_a_number_of_seconds() {
     let server = with_test_clock();
     let client = server.client();
     let before = advance(&client, 60).await;
-    for wrong in [json!({}), json!({ "seconds": -1 }), json!({ "seconds": "1" }), json!({ "seconds": 1e12 })]
+    let most = limits::TRAVEL_MAX.as_secs();
+    for wrong in
+        [json!({}), json!({ "seconds": -1 }), json!({ "seconds": "1" }), json!({ "seconds": most + 1 })]
     {
         let answer = client.post(ADVANCE, &wrong).await;
         assert_eq!((answer.status, &*answer.code()), (StatusCode::BAD_REQUEST, "invalidRequest"), "{wrong}");
     }
     assert!(advance(&client, 0).await > before);
+    for far in [most - 1, most] {
+        advance(&client, far).await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Workers: claims, reports, notices, and what a token may be narrowed to.
 
 use http::StatusCode;
+use longrun::limits;
 use serde_json::{Value, json};
 
 use super::{NOBODY, below, claim, path, quiet, report, token};
@@ -110,12 +111,13 @@ async fn a_claim_waits_for_an_operation_and_not_for_longer() {
 async fn a_claim_stops_before_its_inputs_are_too_many() {
     let server = quiet();
     let client = server.client();
-    let input = "x".repeat((256 << 10) - 2);
-    for _ in 0..18 {
+    let input = "x".repeat(limits::PAYLOAD_BYTES_MAX - 2);
+    let most = limits::CLAIM_INPUT_BYTES_MAX / limits::PAYLOAD_BYTES_MAX;
+    for _ in 0..most + 2 {
         client.submit(&json!({ "input": input })).await;
     }
     let first = claims(&client, json!({ "id": "c1", "limit": 100 })).await;
-    assert_eq!(ids(&first).len(), 16, "16 × 256 KiB are 4 MiB");
+    assert_eq!(ids(&first).len(), most, "16 × 256 KiB are 4 MiB");
     assert!(first["operations"].as_array().unwrap().iter().all(|operation| operation["input"] == input));
     assert_eq!(ids(&claims(&client, json!({ "id": "c2", "limit": 100 })).await).len(), 2);
 }

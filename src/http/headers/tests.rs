@@ -138,7 +138,7 @@ fn a_poller_is_asked_to_come_again_after_a_tenth_of_the_operations_age() {
         assert_eq!(retry_after(&delayed, now), Some(expected), "after {millis} ms");
     }
     let far = operation(received, Some(received.plus_seconds(86_400)), Opening::Waiting);
-    assert_eq!(retry_after(&far, received), Some(30));
+    assert_eq!(retry_after(&far, received), Some(limits::RETRY_AFTER_SECONDS_MAX));
     let ended = operation(received, None, Opening::Failed(None));
     assert_eq!(retry_after(&ended, received), None);
 }

@@ -173,3 +173,27 @@ fn label(name: &str, value: Value<'_>) -> Result<(Name, Arc<str>), ApiError> {
     }
     Ok((name, Arc::from(&*value.text(limits::LABEL_CHARS_MAX)?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clients_times_may_lie_a_little_ahead() {
+        let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+        let (latest, tick) = (now.plus(limits::CLIENT_AHEAD_MAX), Duration::from_nanos(100));
+        for name in ["createdDateTime", "lastActionDateTime"] {
+            let read = |at: Timestamp| {
+                let body = format!(r#"{{"{name}":"{at}"}}"#);
+                let mut fields = Fields::read(body.as_bytes())?;
+                times(&mut fields, now).map(drop)
+            };
+            for good in [now, latest.minus(tick), latest] {
+                assert_eq!(read(good), Ok(()), "{name} {good}");
+            }
+            assert_eq!(read(latest.plus(tick)).unwrap_err().target_name(), Some(name));
+        }
+    }
+}
