@@ -39,6 +39,12 @@ impl Client {
         Self { base: base.trim_end_matches('/').to_owned(), token: None, pool, document: Arc::default() }
     }
 
+    /// The same over HTTP/2, without TLS, by prior knowledge.
+    pub fn over_http2(base: &str) -> Self {
+        let pool = Pool::builder(TokioExecutor::new()).http2_only(true).build_http();
+        Self { pool, ..Self::new(base) }
+    }
+
     /// With this token.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }

@@ -1,6 +1,8 @@
 //! The wire as the documentation promises it, route by route and error by error.
 
+mod bad_bodies;
 mod bad_input;
+mod bad_requests;
 mod bulk;
 mod change;
 mod cli;
@@ -12,6 +14,7 @@ mod examples;
 mod front;
 mod generated;
 mod heads;
+mod hostile_text;
 mod limits;
 mod links;
 mod list;
