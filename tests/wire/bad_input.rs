@@ -1,12 +1,17 @@
 //! Input that is wrong: each gets an error of the one shape, changes nothing, and disturbs nobody.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
+use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::{NOBODY, OPERATIONS, path, quiet};
 use crate::support::{Answer, Client, Server};
@@ -255,12 +260,23 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
         "POST {OPERATIONS} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
     );
     let slow = raw(&server, slow.as_bytes());
+    let http2 = async {
+        let (mut sender, driven) = http2(&server).await;
+        let frames =
+            futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from("{")))]);
+        let body = StreamBody::new(frames.chain(futures_util::stream::pending())).boxed_unsync();
+        let request = Request::post(format!("{}{OPERATIONS}", server.url)).header(JSON.0, JSON.1);
+        let answer = answered(&mut sender, request.body(body).unwrap()).await;
+        driven.abort();
+        answer
+    };
     let beside = async {
         for _ in 0..20 {
             client.submit(&json!({})).await;
         }
     };
-    let (said, ()) = tokio::join!(slow, beside);
+    let (said, answer, ()) = tokio::join!(slow, http2, beside);
+    assert_eq!((answer.status.as_u16(), &*shape(&answer)), (408, "requestTimeout"), "{}", answer.text());
     assert!(said.starts_with("HTTP/1.1 408") && said.contains("\"requestTimeout\""), "{said}");
     assert!(said.contains("request-id"), "{said}");
     client.document().await.unwrap().note("any 408");
@@ -277,20 +293,29 @@ async fn without_room_new_work_is_refused_and_nothing_else() {
     assert_eq!(client.get("/readyz").await.status, StatusCode::OK);
 }
 
+type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
+
+/// A connection of HTTP/2, and what drives it.
+async fn http2(server: &Server) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
+    let stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    (sender, tokio::spawn(connection))
+}
+
+async fn answered(sender: &mut SendRequest<Body>, request: Request<Body>) -> Answer {
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: head.status, headers: head.headers, body }
+}
+
 #[tokio::test]
 async fn http_2_with_prior_knowledge_is_answered_alike() {
     let server = quiet();
-    let authority = server.url.trim_start_matches("http://").to_owned();
-    let stream = TcpStream::connect(&authority).await.unwrap();
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.unwrap();
-    let driven = tokio::spawn(connection);
+    let (mut sender, driven) = http2(&server).await;
     let mut ask = async |method: &str, path: &str, kind: &str, body: &'static str| {
         let request = Request::builder().method(method).uri(format!("{}{path}", server.url));
-        let request = request.header("content-type", kind).body(Full::new(Bytes::from(body))).unwrap();
-        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status, headers: head.headers, body }
+        let body = Full::new(Bytes::from(body)).boxed_unsync();
+        answered(&mut sender, request.header("content-type", kind).body(body).unwrap()).await
     };
     let made = ask("POST", OPERATIONS, "application/json", "{}").await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());

@@ -8,17 +8,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::quiet;
-use crate::support::Server;
+use crate::support::{Client, Server};
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const PUSH_PROMISE: u8 = 5;
 const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 const END_STREAM_AND_HEADERS: u8 = 0x5;
 /// Of a ping that answers one.
 const ANSWER: u8 = 0x1;
+const PROTOCOL_ERROR: u32 = 1;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
@@ -137,11 +141,15 @@ fn setting(frames: &[Frame], name: u16) -> u32 {
 #[tokio::test]
 async fn a_client_is_told_how_much_it_may_send_ahead() {
     let server = quiet();
-    let frames = Line::open(&server).await.sent(Vec::new()).await;
+    let mut line = Line::open(&server).await;
+    let of_all = |frame: &&Frame| (frame.kind, frame.stream) == (WINDOW_UPDATE, 0);
+    let mut frames = line.sent(Vec::new()).await;
+    while !frames.iter().any(|frame| of_all(&frame)) {
+        frames.extend(line.sent(Vec::new()).await);
+    }
     assert_eq!(setting(&frames, INITIAL_WINDOW_SIZE), limits::HTTP2_STREAM_WINDOW_BYTES);
     assert_eq!(setting(&frames, MAX_HEADER_LIST_SIZE) as usize, limits::HEAD_BYTES_READ_MAX);
-    let of_all = frames.iter().find(|frame| (frame.kind, frame.stream) == (WINDOW_UPDATE, 0));
-    assert_eq!(of_all.unwrap().code(0), limits::HTTP2_CONNECTION_WINDOW_BYTES - WINDOW);
+    assert_eq!(frames.iter().find(of_all).unwrap().code(0), limits::HTTP2_CONNECTION_WINDOW_BYTES - WINDOW);
 }
 
 #[tokio::test]
@@ -206,4 +214,76 @@ async fn who_makes_the_server_reset_too_many_streams_is_cut() {
         assert_eq!((told, reset.min(most)), (end, count.min(most)));
     }
     server.client().submit(&json!({})).await;
+}
+
+/// The same request with a further header.
+fn request_with(stream: u32, more: Vec<u8>) -> Vec<u8> {
+    let mut bytes = request(stream, true);
+    let length = u16::try_from(bytes.len() - 9 + more.len()).unwrap();
+    bytes[1..3].copy_from_slice(&length.to_be_bytes());
+    [bytes, more].concat()
+}
+
+/// A header by a name and a value of its own, as HPACK writes it plainly.
+fn header(name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    [vec![0x00], text(name), text(value)].concat()
+}
+
+#[tokio::test]
+async fn frames_that_break_the_rules_end_their_connection_and_no_other() {
+    let server = quiet();
+    let good = Client::over_http2(&server.url);
+    let frame = |kind, stream, payload: Vec<u8>| Frame { kind, flags: 0, stream, payload }.bytes();
+    let with = |more| request_with(1, more);
+    let whole_headers =
+        |payload| Frame { kind: HEADERS, flags: END_STREAM_AND_HEADERS, stream: 1, payload }.bytes();
+    let endless = [frame(HEADERS, 1, vec![0x82])]
+        .into_iter()
+        .chain((0..2000).map(|_| frame(CONTINUATION, 1, header("x", &"y".repeat(100)))))
+        .collect::<Vec<_>>();
+    for (what, bytes) in [
+        ("data of no stream", frame(DATA, 0, vec![0])),
+        ("data of a stream that was never opened", frame(DATA, 1, vec![0])),
+        ("a frame larger than was agreed", frame(DATA, 1, vec![0; (1 << 14) + 1])),
+        ("a stream of the server's own numbers", request(2, true)),
+        ("headers that cannot be unpacked", whole_headers(vec![0xff; 20])),
+        ("settings of a stream", frame(SETTINGS, 1, Vec::new())),
+        ("settings that are cut", frame(SETTINGS, 0, vec![0; 5])),
+        ("a ping that is cut", frame(PING, 0, vec![0; 7])),
+        ("a window that overflows", frame(WINDOW_UPDATE, 0, vec![0x7f, 0xff, 0xff, 0xff])),
+        ("headers that go on without any", frame(CONTINUATION, 1, vec![0x82])),
+        ("a push by a client", frame(PUSH_PROMISE, 1, vec![0, 0, 0, 2])),
+        ("headers without an end", endless.concat()),
+        ("a name in capitals", with(header("Accept", "*/*"))),
+        ("a name with a blank", with(header("a b", "x"))),
+        ("a value with a line end", with(header("a", "b\r\nc: d"))),
+        ("a pseudo-header that nobody knows", with(header(":odd", "x"))),
+    ] {
+        let mut line = Line::open(&server).await;
+        line.sent(Vec::new()).await;
+        let frames = line.sent(bytes).await;
+        assert!(ended(&frames).is_some_and(|code| code != 0), "{what}");
+        assert!(line.read().await.is_none(), "the connection is closed: {what}");
+        good.submit(&json!({})).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_the_rules_is_reset_and_its_neighbours_are_not() {
+    let server = quiet();
+    let mut line = Line::open(&server).await;
+    let watch = line.numbers(1)[0];
+    line.sent(request(watch, true)).await;
+    for (what, more) in
+        [("a header of the connection", header("connection", "close")), ("a method twice", vec![0x82])]
+    {
+        let number = line.numbers(1)[0];
+        let mut told = line.sent(request_with(number, more)).await;
+        // A ping may be answered before what came before it is.
+        while resets(&told).is_empty() && ended(&told).is_none() {
+            told.extend(line.sent(Vec::new()).await);
+        }
+        assert_eq!((resets(&told), ended(&told)), (vec![(number, PROTOCOL_ERROR)], None), "{what}");
+    }
 }
