@@ -10,7 +10,7 @@
 //! * [`adoption`] takes in what was handed in without a request, inside of users' own transactions;
 //! * [`tasks`] are the server's own workers, over the SDK's runtime.
 //!
-//! Around them: [`limits`] states every bound, [`metrics`] is what they count, [`settings`] what `serve` is told, [`server`] puts the rooms together;
+//! Around them: [`limits`] states every bound, [`metrics`] is what they count, [`traces`] what they tell those who follow a request, [`settings`] what `serve` is told, [`server`] puts the rooms together;
 //! [`cli`] and [`bench`] stand at the top.
 
 pub mod adoption;
@@ -25,4 +25,5 @@ pub mod server;
 pub mod settings;
 pub mod store;
 pub mod tasks;
+pub mod traces;
 pub mod tracker;

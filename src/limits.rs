@@ -309,6 +309,17 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections to a shared database for reads, at most.
 pub const DATABASE_READS_MAX: usize = 8;
 
+// ## Traces
+
+/// Spans that wait to be sent, beyond which they are lost: about ten MiB.
+pub const SPANS_WAITING_MAX: usize = 16_384;
+/// Spans are sent at least this often: whoever looks at a trace does so while it is going on.
+pub const SPANS_SENT_EVERY: Duration = Duration::from_secs(1);
+/// How long the collector may take to answer.
+pub const SPANS_SENDING: Duration = Duration::from_secs(5);
+/// How long the server goes on sending spans when it ends.
+pub const SPANS_CLOSING: Duration = Duration::from_secs(2);
+
 // ## Metrics
 
 /// Names of queues that metrics tell apart, over all tenants, the first that are met; all others are `other`. Each is some

@@ -28,6 +28,7 @@ use crate::settings::{Database, Settings};
 use crate::store::clock::{Machine, SetAhead, TimeSource};
 use crate::store::{AllTenants, Reader, Store, StoreError, postgres, sqlite};
 use crate::tasks;
+use crate::traces::{Traces, TracesError};
 use crate::tracker::{Options, Retention, Tracker};
 
 /// Of the grace time, what is kept for delivering the last reports and closing the store.
@@ -71,6 +72,9 @@ pub enum ServeError {
     /// The server's own worker tasks cannot be made.
     #[error(transparent)]
     Tasks(#[from] WorkerError),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The system refuses something else.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -90,7 +94,8 @@ pub async fn run(settings: Settings, clock: Option<Arc<SetAhead>>) -> Result<(),
         None => Metrics::default(),
     });
     let (store, reader) = open(&settings, time, metrics.clone()).await?;
-    let options = Options { retention, clock, many, metrics, ..Options::default() };
+    let traces = settings.otlp.as_deref().map(Traces::to).transpose()?.map(Arc::new);
+    let options = Options { retention, clock, many, metrics, traces, ..Options::default() };
     let running = Running::start(&settings, store, reader, options).await?;
     running.announce(&settings);
     tell_supervisor(&[NotifyState::Ready, NotifyState::Status(&format!("listens on {}", running.address))]);
@@ -267,8 +272,15 @@ impl Running {
         self.tracker.close();
         // Its name would only mislead: the next server makes it anew.
         let _ = std::fs::remove_file(&self.socket);
-        let intake = self.intake;
-        if tokio::task::spawn_blocking(move || intake.join()).await.is_err() {
+        let (intake, traces) = (self.intake, self.tracker.traces().cloned());
+        let ended = tokio::task::spawn_blocking(move || {
+            let ended = intake.join();
+            if let Some(traces) = traces {
+                traces.close();
+            }
+            ended
+        });
+        if !matches!(ended.await, Ok(Ok(()))) {
             tracing::error!("the intake loop ended in a panic");
         }
     }

@@ -10,7 +10,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::limits;
-use checks::{database, network, networks, origin, public_url, retention, tls};
+use checks::{Span, database, network, networks, origin, retention, tls, web_url};
 use programs::{GivenPrograms, named_path};
 
 pub use programs::{Program, check_executable, check_variable};
@@ -50,24 +49,6 @@ enum Switch {
     #[default]
     On,
     Off,
-}
-
-/// A span of time as people write it: `7d`, `36h`, `1h 30m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span(Duration);
-
-impl FromStr for Span {
-    type Err = humantime::DurationError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        humantime::parse_duration(text).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 /// What one source says: the flags and the environment together, or a file.
@@ -131,6 +112,10 @@ pub struct Given {
     /// Operations that one token may create in a second, at each node [default: 10000]
     #[arg(long, env = "LONGRUN_CREATES_PER_SECOND", value_name = "N")]
     creates_per_second: Option<NonZeroU32>,
+
+    /// Collector of OpenTelemetry that spans are sent to, by OTLP over HTTP, as in <http://127.0.0.1:4318> [default: none]
+    #[arg(long, env = "LONGRUN_OTLP", value_name = "URL")]
+    otlp: Option<String>,
 
     /// What is logged: a level, or levels by module as in info,longrun=debug [default: info]
     #[arg(long, env = "LONGRUN_LOG", value_name = "FILTER")]
@@ -199,6 +184,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How many operations one token may create in a second.
     pub creates_per_second: u32,
+    /// Where spans are sent to.
+    pub otlp: Option<String>,
     /// What is logged, in the syntax of [`EnvFilter`]; it has been read once and is correct.
     pub log: String,
     /// How log lines are written.
@@ -326,6 +313,7 @@ impl Given {
             tls_key: self.tls_key.or(other.tls_key),
             trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
             creates_per_second: self.creates_per_second.or(other.creates_per_second),
+            otlp: self.otlp.or(other.otlp),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
             min_free: self.min_free.or(other.min_free),
@@ -357,7 +345,7 @@ impl Given {
             data: self.data.unwrap_or_else(|| PathBuf::from(DATA)),
             database: database(self.store, self.notify)?,
             workers,
-            public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            public_url: self.public_url.as_deref().map(|url| web_url("public-url", url)).transpose()?,
             cors_origins: self
                 .cors_origin
                 .unwrap_or_default()
@@ -369,6 +357,7 @@ impl Given {
             creates_per_second: self
                 .creates_per_second
                 .map_or(limits::TOKEN_CREATES_PER_SECOND_DEFAULT, NonZeroU32::get),
+            otlp: self.otlp.as_deref().map(|url| web_url("otlp", url)).transpose()?,
             log,
             log_format: self.log_format.unwrap_or_default(),
             min_free_bytes: self.min_free.unwrap_or(MIN_FREE).as_u64(),

@@ -151,6 +151,7 @@ fn submission(wish: &Wish, now: Timestamp) -> Result<Submission, LoadError> {
             max_attempts: 3,
             retry: None,
             labels: None,
+            traceparent: None,
             submitted_by: Arc::from("bench"),
         },
         last_action: None,

@@ -21,7 +21,8 @@ use crate::limits;
 /// Hand an operation in
 ///
 /// Once this ends with 0 or 4, the operation is kept whatever happens. With --wait it ends with 1 when the operation is
-/// Failed, and with 4 when it has not ended in time; with --watch as `longrun watch` does.
+/// Failed, and with 4 when it has not ended in time; with --watch as `longrun watch` does. The variable TRACEPARENT goes
+/// along: where in a trace it is submitted.
 #[derive(clap::Args)]
 pub(super) struct Submit {
     /// Its type, by which a worker's handler is found [default: noop]
@@ -148,6 +149,7 @@ impl Submit {
             timeout_seconds: self.timeout,
             max_attempts: self.max_attempts,
             labels,
+            traceparent: std::env::var("TRACEPARENT").ok(),
             ..wire::Submit::default()
         })
     }

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::headers::{
-    CLIENT_REQUEST_ID, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, OPERATION_LOCATION, REQUEST_ID,
+    CLIENT_REQUEST_ID, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, OPERATION_LOCATION, REQUEST_ID, TRACEPARENT,
 };
 use super::prefer::PREFERENCE_APPLIED;
 
@@ -38,6 +38,7 @@ fn speaking() -> CorsLayer {
         header::HeaderName::from_static("prefer"),
         IDEMPOTENCY_KEY,
         CLIENT_REQUEST_ID,
+        TRACEPARENT,
         last_event_id,
     ];
     let shown = [

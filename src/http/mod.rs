@@ -1,6 +1,6 @@
 //! The wire: JSON over HTTP/1.1 and HTTP/2.
 //!
-//! [`connection`] accepts and bounds connections; `forwarded` says whom a proxy has a request from; `outer` stands around every request, gives it its identifier and
+//! [`connection`] accepts and bounds connections; `trace` tells of requests to whoever traces them; `forwarded` says whom a proxy has a request from; `outer` stands around every request, gives it its identifier and
 //! completes its errors; [`table`] says what opens each route, [`routes`] are the routes. `body` and [`json`] read what
 //! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`], [`etag`] and [`odata`] read what was asked;
 //! [`view`] and `answer` show an operation, `opened` says to whom, `quota` how much at a time; `docs` is what a browser reads of
@@ -34,9 +34,11 @@ mod shared;
 mod sse;
 mod standing;
 pub mod table;
+mod trace;
 pub mod view;
 mod wait;
 
+use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
 use bytes::Bytes;
 
@@ -56,8 +58,13 @@ pub fn open_router(app: App, is_loopback: bool) -> Router {
 
 /// The router of every route, the description of itself included.
 pub fn router(app: App) -> Router {
+    let traces = app.tracker.traces().cloned();
     let (router, document) = routes::table(app).finish();
     // Names and schemas have no way to fail.
     let document = serde_json::to_vec(&document).unwrap_or_default();
+    let router = match traces {
+        Some(traces) => router.layer(from_fn_with_state(traces, trace::request)),
+        None => router,
+    };
     router.layer(Extension(routes::Described::new(Bytes::from(document))))
 }

@@ -18,6 +18,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 pub mod time;
+mod traceparent;
 mod transition;
 
 pub use command::{Command, Context, Patch, Refusal, Report, ReportKind};
@@ -34,4 +35,5 @@ pub use retry::RetryPolicy;
 pub use status::{Outcome, Status};
 pub use submit::{Opening, Submission, submit};
 pub use time::Timestamp;
+pub use traceparent::Traceparent;
 pub use transition::{Step, apply};

@@ -10,6 +10,7 @@ use super::names::{ClaimId, Lane, LeaseToken, OperationId, Seq, TenantId, Worker
 use super::retry::RetryPolicy;
 use super::status::{Outcome, Status};
 use super::time::Timestamp;
+use super::traceparent::Traceparent;
 
 /// A user's JSON, kept as the bytes that were sent.
 pub type Json = Arc<RawValue>;
@@ -183,6 +184,8 @@ pub struct Spec {
     pub retry: Option<RetryPolicy>,
     /// To find it by.
     pub labels: Option<Labels>,
+    /// Where in a trace it was submitted.
+    pub traceparent: Option<Traceparent>,
     /// Name of the token that submitted it.
     pub submitted_by: Arc<str>,
 }

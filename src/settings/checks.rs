@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::Uri;
@@ -9,8 +10,26 @@ use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{Database, SettingsError, Span, Switch, TlsFiles, value};
+use super::{Database, SettingsError, Switch, TlsFiles, value};
 use crate::limits;
+
+/// A span of time as people write it: `7d`, `36h`, `1h 30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl FromStr for Span {
+    type Err = humantime::DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        humantime::parse_duration(text).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
 
 pub(super) fn database(
     store: Option<String>,
@@ -49,9 +68,9 @@ pub(super) fn retention(
     Ok((retain, events))
 }
 
-/// Links are made by putting a path behind it, so it has neither a slash at its end nor a query.
-pub(super) fn public_url(text: &str) -> Result<String, SettingsError> {
-    let wrong = || value("public-url", &"must be a URL such as https://longrun.example, without a query");
+/// A path is put behind it, so it has neither a slash at its end nor a query.
+pub(super) fn web_url(name: &'static str, text: &str) -> Result<String, SettingsError> {
+    let wrong = || value(name, &"must be a URL such as https://longrun.example, without a query");
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
     let named = uri.authority().is_some_and(|authority| !authority.host().is_empty());

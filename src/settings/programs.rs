@@ -14,8 +14,13 @@ use crate::operation::{Name, TenantId};
 /// Types that are built in.
 const RESERVED: [&str; 2] = ["noop", "sleep"];
 /// What the server tells each program itself.
-const OWN_VARIABLES: [&str; 4] =
-    ["LONGRUN_OPERATION_ID", "LONGRUN_ATTEMPT", "LONGRUN_LEASE_TOKEN", "LONGRUN_CHECKPOINT_FILE"];
+const OWN_VARIABLES: [&str; 5] = [
+    "LONGRUN_OPERATION_ID",
+    "LONGRUN_ATTEMPT",
+    "LONGRUN_LEASE_TOKEN",
+    "LONGRUN_CHECKPOINT_FILE",
+    "TRACEPARENT",
+];
 
 /// A program, as a table of the settings file names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

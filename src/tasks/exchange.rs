@@ -160,6 +160,7 @@ fn claimed(handed: Handed) -> wire::ClaimedOperation {
             labels: labels
                 .map(|all| all.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()),
             checkpoint,
+            traceparent: spec.traceparent.map(|traceparent| traceparent.to_string()),
             ..wire::Operation::default()
         },
         lease: wire::Lease { token: claimed.token.0.unsigned_abs(), seconds: claimed.left.as_secs_f64() },

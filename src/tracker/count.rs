@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::intake::Intake;
 use super::turn::Turn;
 use crate::metrics::{OfQueue, Operations};
-use crate::operation::{Event, EventKind, Lane, State, Status};
+use crate::operation::{Attempt, Event, EventKind, Lane, Operation, State, Status};
 use crate::store::StoreError;
 use crate::store::turn::{Recorded, Touched, Touches, WorkingSet};
 
@@ -51,13 +51,18 @@ impl Turn {
             let queue = queues.of(&event.operation.spec.lane);
             count_event(queue, event, &self.changes.operations[*touched]);
         }
-        for attempt in &self.changes.attempts {
-            let touched = self.place(attempt.seq).map(|place| &self.changes.operations[place]);
-            let operation = touched.and_then(|touched| touched.after.as_ref().or(touched.before.as_deref()));
-            let Some(operation) = operation else { continue };
+        for (attempt, operation) in self.attempts_ended() {
             let queue = queues.of(&operation.spec.lane);
             queue.attempt_has_ended(Some(attempt.outcome), attempt.ended.since(attempt.started));
         }
+    }
+
+    /// The attempts that ended otherwise than well, and the operations that they were of.
+    pub(super) fn attempts_ended(&self) -> impl Iterator<Item = (&Attempt, &Operation)> {
+        self.changes.attempts.iter().filter_map(|attempt| {
+            let touched = &self.changes.operations[self.place(attempt.seq)?];
+            Some((attempt, touched.after.as_ref().or(touched.before.as_deref())?))
+        })
     }
 }
 
@@ -111,7 +116,7 @@ fn count_event(queue: &OfQueue, event: &Event, touched: &Touched) {
 }
 
 /// How long an operation that has started was one that might. One that became so in this very turn waited for nothing.
-fn waited(event: &Event, touched: &Touched) -> Duration {
+pub(super) fn waited(event: &Event, touched: &Touched) -> Duration {
     match touched.before.as_ref().map(|before| &before.state) {
         Some(State::Waiting { ready_at, .. }) => event.at.since(*ready_at),
         _ => Duration::ZERO,

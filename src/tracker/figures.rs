@@ -12,6 +12,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::store::figures::Figures;
 use crate::store::{AllTenants, Reader};
+use crate::traces::Traces;
 
 /// What the store told last.
 #[derive(Debug, Default)]
@@ -48,6 +49,11 @@ impl Tracker {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.shared.metrics
+    }
+
+    /// Where spans go, if anywhere.
+    pub fn traces(&self) -> Option<&Arc<Traces>> {
+        self.shared.traces.as_ref()
     }
 
     /// How things stand in the store, as it told not long ago; none: it does not answer.

@@ -1,24 +1,18 @@
 //! The loop: drain, load, apply, offer, commit, answer, publish. One thread, one batch, one sync at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::answer;
-use super::cache::Cache;
 use super::claims::Claims;
 use super::entry::{Denied, Entry, Exchanged, ReportOutcome, Submitted};
-use super::figures::Latest;
 use super::inbox::Inbox;
 use super::offer::Pool;
-use super::own::Own;
 use super::pruning::Pruning;
-use super::queues::Controlled;
+use super::shared::Shared;
 use super::turn::Turn;
-use super::watch::Watch;
-use super::workers::Workers;
 use crate::limits;
-use crate::metrics::Metrics;
 use crate::operation::{Operation, Seq, Timestamp};
 use crate::store::clock::SetAhead;
 use crate::store::turn::{Prune, WorkerSeen};
@@ -30,35 +24,6 @@ const PULSE: Duration = Duration::from_secs(1);
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// ... for so long.
 const BUSY_MAX: Duration = Duration::from_secs(1);
-
-/// What the loop shares with those who ask and read.
-#[derive(Debug, Default)]
-pub struct Shared {
-    /// Operations as they last were.
-    pub cache: Arc<Cache>,
-    /// Who follows them.
-    pub watch: Arc<Watch>,
-    /// Who asked for work lately.
-    pub workers: Workers,
-    /// The queues that are paused or limited.
-    pub controlled: Controlled,
-    /// Other nodes write the store, too: then nothing is cached, and what happened is told in the order of all commits.
-    pub many: bool,
-    /// What the loop committed, until that has been told there.
-    pub(super) own: Own,
-    /// The loop has ended.
-    pub ended: tokio::sync::watch::Sender<bool>,
-    /// The store answered nothing when it was asked last.
-    pub away: AtomicBool,
-    /// No more claims: the server is about to end.
-    pub draining: tokio::sync::watch::Sender<bool>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// How things stood in the store when it was asked last.
-    pub(super) figures: Latest,
-    /// The store failed; nothing is acknowledged any more.
-    pub failed: tokio::sync::watch::Sender<bool>,
-}
 
 /// The loop's own state.
 pub struct Intake {
@@ -334,6 +299,9 @@ impl Intake {
     fn settle(&mut self, finished: &Finished, chores: Chores) -> Result<(), StoreError> {
         let turn = &finished.turn;
         turn.tell(&self.shared.metrics.operations);
+        if let Some(traces) = &self.shared.traces {
+            turn.trace(traces);
+        }
         (self.late, self.alive_at) = (false, turn.now());
         self.shared.workers.settle(&turn.changes);
         self.shared.controlled.settle(&turn.changes);

@@ -3,7 +3,7 @@
 //! ([`turn`]; of paused and limited queues: [`queues`]), offers what became ready to the
 //! claims that wait ([`offer`], [`claims`]), commits once, and only then answers and publishes ([`answer`]).
 //! Where several nodes share the store, events are published in the order of all commits instead ([`tail`]).
-//! What is durable is counted ([`count`]), and how things stand is asked of the store for the metrics ([`figures`]).
+//! What is durable is counted ([`count`]) and, where a caller traces it, told to a collector ([`trace`]); how things stand is asked of the store for the metrics ([`figures`]).
 //! Point reads come from a [`cache`] that only the loop fills; who waits for a change follows it ([`watch`]).
 
 mod answer;
@@ -20,10 +20,12 @@ mod own;
 mod pruning;
 mod queues;
 pub mod recent;
+mod shared;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod touches;
+mod trace;
 mod transitions;
 mod travel;
 mod turn;
@@ -47,13 +49,15 @@ use crate::operation::{
 use crate::store::clock::SetAhead;
 use crate::store::credential::{Credential, Noted};
 use crate::store::{AllTenants, QueueDepth, Reader, Registry, Store, StoreError, Whose};
+use crate::traces::Traces;
 use entry::{Denied, Entry, Exchange, Exchanged, Order, QueueOrder, Reply, Submit, Submitted};
 pub use handover::Handed;
 use handover::Handover;
 use inbox::Inbox;
 pub use inbox::{Backlog, Door};
-use intake::{Intake, Shared};
+use intake::Intake;
 pub use pruning::Retention;
+use shared::Shared;
 pub use watch::Follow;
 pub use watcher::Watcher;
 pub use workers::Present;
@@ -105,6 +109,8 @@ pub struct Options {
     pub many: bool,
     /// Where it is counted what happens.
     pub metrics: Arc<Metrics>,
+    /// Where spans go, if anywhere.
+    pub traces: Option<Arc<Traces>>,
 }
 
 impl Default for Options {
@@ -115,6 +121,7 @@ impl Default for Options {
             clock: None,
             many: false,
             metrics: Arc::default(),
+            traces: None,
         }
     }
 }
@@ -134,6 +141,7 @@ impl Tracker {
             controlled: queues::Controlled::restored(&registry.queues),
             many: options.many,
             metrics: options.metrics,
+            traces: options.traces,
             ..Shared::default()
         });
         if options.many {

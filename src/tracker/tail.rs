@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use super::entry::{Notice, NoticeKind, Want};
 use super::inbox::Inbox;
-use super::intake::{Intake, Shared};
+use super::intake::Intake;
 use super::own::{Commit, Next};
 use super::recent::Told;
+use super::shared::Shared;
 use crate::limits;
 use crate::operation::{Event, EventKind, Lane, QueueName, Seq, Status, TenantId, WorkerId};
 use crate::store::{AllTenants, Events, Held, Reader, SharedReader, Whose};

@@ -108,6 +108,7 @@ fn submission(now: Timestamp, delay: Duration) -> Submission {
         max_attempts: 3,
         retry: None,
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("test"),
     };
     Submission {

@@ -60,6 +60,7 @@ pub(crate) fn draft(number: u128, change: impl FnOnce(&mut Submission)) -> Submi
         max_attempts: 3,
         retry: Some(RetryPolicy { jitter: 0.0, ..RetryPolicy::default() }),
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("tester"),
     };
     let mut submission = Submission {

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use longrun::operation::{Event, Failure, Opening, Operation, Payload, RetryPolicy, Spec, State, Submission};
+use longrun::operation::{
+    Event, Failure, Opening, Operation, Payload, RetryPolicy, Spec, State, Submission, Traceparent,
+};
 
 use super::drafts::{draft, json, json_of, lane, name, start};
 
@@ -12,9 +14,10 @@ pub(crate) fn operation(operation: &Operation) -> String {
     format!("{operation:#?}")
 }
 
-/// What an event keeps of what was submitted: all but the input and what only a repeat of the submit needs.
+/// What an event keeps of what was submitted: all but the input and what only a repeat of the submit or a worker needs.
 pub(crate) fn spec(spec: &Spec) -> String {
-    format!("{:#?}", Spec { input: None, key: None, fingerprint: None, ..spec.clone() })
+    let kept = Spec { input: None, key: None, fingerprint: None, traceparent: None, ..spec.clone() };
+    format!("{kept:#?}")
 }
 
 /// Everything of an event. Of the operation what a stream shows of it: no payloads, no lease but its token, and nothing
@@ -57,6 +60,7 @@ pub(crate) fn full_submissions() -> Vec<Submission> {
         });
         let labels = [(name("a"), Arc::from("x\u{1F600}")), (name("b.c"), Arc::from("\"\\ \n"))];
         spec.labels = Some(labels.into_iter().collect());
+        spec.traceparent = Traceparent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         spec.submitted_by = Arc::from("token \u{e9}");
         submission.last_action = Some(start().plus_seconds(200));
         submission.start_at = Some(start().plus_seconds(60));

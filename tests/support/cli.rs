@@ -26,7 +26,7 @@ impl Ended {
 pub fn longrun(arguments: &[&str]) -> Command {
     let mut command = Command::new(LONGRUN);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LONGRUN_") {
+        if name.to_string_lossy().starts_with("LONGRUN_") || name == "TRACEPARENT" {
             command.env_remove(name);
         }
     }

@@ -1,6 +1,7 @@
 //! What the tests start and speak with: real servers in temporary directories on free ports, and a plain HTTP client.
 
 pub mod cli;
+pub mod collector;
 pub mod documented;
 pub mod example;
 pub mod exposition;

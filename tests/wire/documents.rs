@@ -137,7 +137,7 @@ async fn what_the_server_describes_is_what_the_sdk_reads() {
         assert_eq!(known, everything, "{name}: left the SDK, right the description");
     };
     // What only workers see stands in the SDK's one type of operation, and in the description's claimed one.
-    check("Operation", known::<Operation>, &["checkpoint", "lease"]);
+    check("Operation", known::<Operation>, &["checkpoint", "lease", "traceparent"]);
     check("ClaimedOperation", known::<ClaimedOperation>, &[]);
     check("ReportOutcome", known::<Outcome>, &[]);
     check("Report", known::<Report>, &[]);
@@ -171,7 +171,10 @@ fn named_in_debug(shown: &str) -> BTreeSet<String> {
     let (_, inside) = shown.split_once('{').unwrap();
     let names =
         inside.split([',', '{', '}']).filter_map(|part| part.split_once(':')).map(|(name, _)| name.trim());
-    names.filter(|name| !["idempotency_key", "if_match"].contains(name)).map(camel_case).collect()
+    names
+        .filter(|name| !["idempotency_key", "if_match", "traceparent"].contains(name))
+        .map(camel_case)
+        .collect()
 }
 
 fn camel_case(name: &str) -> String {

@@ -31,6 +31,7 @@ mod submit;
 mod terminal;
 mod tls;
 mod tokens;
+mod traces;
 mod travel;
 mod watch;
 mod work;

@@ -142,6 +142,7 @@ async fn a_program_sees_what_it_is_given_and_nothing_else() {
     has(&format!("LONGRUN_OPERATION_ID={}", operation["id"].as_str().unwrap()));
     has("LONGRUN_ATTEMPT=1");
     has("LONGRUN_LEASE_TOKEN=1");
+    assert!(!text.contains("TRACEPARENT"), "it was submitted in no trace: {text}");
     has("SIZE=8 x 8");
     has("ARGS=2:a b:$HOME");
     assert!(!text.contains("CARGO") && !text.contains("HOME="), "the server's own environment: {text}");

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::matrix::{ask, by_token};
 use super::{OPERATIONS, below, claim, made, path, report};
+use crate::support::collector::Collector;
 use crate::support::{Answer, Client, Server, Stream};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -18,6 +19,8 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const CANARY: &str = "canary";
 /// What a link shows of its operation: whoever made it wants that seen. Never its input.
 const SHOWN_BY_LINKS: [&str; 3] = ["canary-label", "canaryCode", "canary-message"];
+/// All that is said is traced.
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const ALL: &str = "Operation.ReadWrite,Operation.Execute,Operation.Manage";
 
 /// Where something could show: all that stands there, and what of it belongs there.
@@ -57,6 +60,7 @@ impl Place {
 /// A server, its owner with whom all canaries are, and the others.
 struct House {
     server: Server,
+    collector: Collector,
     token: String,
     owner: Client,
     /// By what they are, and whoever else may ask.
@@ -65,7 +69,7 @@ struct House {
     metrics: Client,
 }
 
-fn house(server: Server) -> House {
+fn house(server: Server, collector: Collector) -> House {
     let stranger = server.client();
     let token = |arguments: &[&str]| made(&server, arguments)["token"].as_str().unwrap().to_owned();
     let secret = token(&["--scope", ALL]);
@@ -82,7 +86,7 @@ fn house(server: Server) -> House {
         ("a stranger", stranger.clone()),
         ("who has a wrong token", stranger.with_token(&wrong)),
     ];
-    House { owner: stranger.with_token(&secret), token: secret, others, foreign, metrics, server }
+    House { owner: stranger.with_token(&secret), token: secret, others, foreign, metrics, server, collector }
 }
 
 /// All that a client and a worker say, and what is wrong of it too; the operation that failed of it.
@@ -94,6 +98,8 @@ async fn everything_is_said(client: &Client) -> String {
         ("cookie", "canary-cookie"),
         ("user-agent", "canary-agent"),
         ("client-request-id", "canary-request"),
+        ("traceparent", TRACEPARENT),
+        ("tracestate", "canary=state"),
     ];
     let body = json!({ "operationType": "t", "input": "canary-input", "labels": { "l": "canary-label" } });
     let made = client.send(Method::POST, OPERATIONS, &headers, body.to_string()).await;
@@ -121,10 +127,10 @@ async fn everything_is_said(client: &Client) -> String {
         r#"{"queue": "canary queue"}"#,
         r#"{"status": "canary-status"}"#,
     ] {
-        client.send(Method::POST, OPERATIONS, &[JSON], wrong).await;
+        client.send(Method::POST, OPERATIONS, &[JSON, ("traceparent", TRACEPARENT)], wrong).await;
     }
     for query in ["$filter=canary-filter", "$skiptoken=canary-cursor", "canary-option=1"] {
-        client.get(&format!("{OPERATIONS}?{query}")).await;
+        client.send(Method::GET, &format!("{OPERATIONS}?{query}"), &[("traceparent", TRACEPARENT)], "").await;
     }
     client.send(Method::GET, "/v1.0/events", &[("last-event-id", "canary-cursor")], "").await;
     client.send(Method::GET, "/canary-path", &[], "").await;
@@ -137,7 +143,8 @@ async fn links_are_used(client: &Client, stranger: &Client, id: &str) -> Vec<Str
     let mut shown = Vec::new();
     for name in ["statusUrl", "eventsUrl"] {
         let url = link[name].as_str().unwrap();
-        assert_eq!(stranger.get(url).await.status, StatusCode::OK);
+        let traced = [("traceparent", TRACEPARENT)];
+        assert_eq!(stranger.send(Method::GET, url, &traced, "").await.status, StatusCode::OK);
         shown.push(url.split_once("/links/").unwrap().1.trim_end_matches("/events").to_owned());
         stranger.get(&format!("{url}0")).await;
         stranger.send(Method::DELETE, url, &[], "").await;
@@ -226,6 +233,10 @@ async fn places(house: &House, id: &str, stream: Stream) -> Vec<Place> {
     let mut places = answers(house, id).await;
     places.push(watched(&house.foreign, stream).await);
     places.extend(linked(house, id).await);
+    // Those of the submit, the wait, the attempt, four that are refused, three lists, and two by links.
+    house.collector.trace(&TRACEPARENT[3..35], 12).await;
+    let spans = house.collector.bytes();
+    places.push(Place::new("the spans", String::from_utf8_lossy(&spans).into_owned()));
     places.push(Place::of("the metrics", &house.metrics.get("/metrics").await));
     let log = house.server.log();
     assert!(log.lines().count() > 100, "much is logged: {} lines", log.lines().count());
@@ -235,8 +246,9 @@ async fn places(house: &House, id: &str, stream: Stream) -> Vec<Place> {
 }
 
 async fn shows_nowhere(database: Option<Database>, format: &str) {
-    let arguments = ["--workers", "0", "--log", "trace", "--log-format", format];
-    let house = house(Server::start_logged(database, &arguments));
+    let collector = Collector::start().await;
+    let arguments = ["--workers", "0", "--log", "trace", "--log-format", format, "--otlp", &*collector.url];
+    let house = house(Server::start_logged(database, &arguments), collector);
     let mut stream = house.foreign.watch("/v1.0/events", None).await;
     stream.begin().await;
     let id = everything_is_said(&house.owner).await;

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use super::error::ApiError;
 use super::forwarded::Asked;
 use crate::limits;
-use crate::operation::{Hold, Operation, OperationId, State, Timestamp};
+use crate::operation::{Hold, Operation, OperationId, State, Timestamp, Traceparent};
 
 /// `idempotency-key`.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -20,6 +20,8 @@ pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotenc
 pub const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
 /// `client-request-id`.
 pub const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
+/// `traceparent`, of W3C Trace Context.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// `request-id`.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -77,6 +79,14 @@ pub fn client_request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     let bytes = value.as_bytes();
     let fits = !bytes.is_empty() && bytes.len() <= limits::CLIENT_REQUEST_ID_BYTES_MAX;
     (fits && bytes.iter().all(|byte| (b' '..=b'~').contains(byte))).then_some(value)
+}
+
+/// Where in a trace the request was made. A value that is none is as if it had not been sent (Trace Context, 3.2.2.2), and
+/// so are several.
+pub fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    Traceparent::parse(value.to_str().ok()?)
 }
 
 /// What the absolute URLs of an answer begin with.

@@ -118,6 +118,7 @@ fn operation(received: Timestamp, start_at: Option<Timestamp>, opening: Opening)
         max_attempts: 3,
         retry: None,
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("test"),
     };
     let progress = Progress::default();

@@ -57,6 +57,7 @@ pub fn refused(deposit: &Deposit, id: OperationId, now: Timestamp, why: &str) ->
         max_attempts: limits::ATTEMPTS_DEFAULT,
         retry: None,
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from(NAME),
     };
     let submission = Submission {

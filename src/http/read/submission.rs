@@ -61,6 +61,7 @@ pub(in crate::http) fn read(
             max_attempts: limits::ATTEMPTS_DEFAULT,
             retry: None,
             labels: labels(&mut fields)?,
+            traceparent: None,
             submitted_by: caller.name.clone(),
         },
         last_action: times.last_action,

@@ -24,11 +24,11 @@ use utoipa::ToSchema;
 use crate::auth::Caller;
 use crate::http::app::App;
 use crate::http::error::{ApiError, Code, LineError};
-use crate::http::headers::idempotency_key;
+use crate::http::headers::{idempotency_key, traceparent};
 use crate::http::lines::{Line, Lines};
 use crate::http::read;
 use crate::limits;
-use crate::operation::{OperationId, Status};
+use crate::operation::{OperationId, Status, Traceparent};
 use crate::tracker::entry::{Denied, Submitted};
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -81,7 +81,7 @@ pub(super) fn answer(
     let (sender, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(limits::BULK_OUTCOMES_BYTES_MAX));
     let mut taking = Taking {
-        submits: Submits { app, caller, key },
+        submits: Submits { app, caller, key, traceparent: traceparent(headers) },
         body,
         lines: Lines::new(limits::BODY_BYTES_MAX),
         number: 0,
@@ -132,6 +132,7 @@ struct Submits {
     app: App,
     caller: Caller,
     key: Option<String>,
+    traceparent: Option<Traceparent>,
 }
 
 /// Some lines, with their numbers.
@@ -288,7 +289,8 @@ impl Submits {
         let patience = Instant::now() + limits::BULK_PATIENCE;
         loop {
             let now = self.app.tracker.reader().now();
-            let submit = read::submission::read(text, key.as_deref(), &self.caller, now)?;
+            let mut submit = read::submission::read(text, key.as_deref(), &self.caller, now)?;
+            submit.submission.spec.traceparent = self.traceparent;
             match self.app.tracker.submit_bare(submit).await {
                 Err(Denied::Overloaded) if Instant::now() < patience => tokio::time::sleep(PAUSE).await,
                 made => return Ok(made?),

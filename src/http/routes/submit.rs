@@ -10,7 +10,7 @@ use crate::http::app::App;
 use crate::http::arrival::Arrival;
 use crate::http::body::MediaType;
 use crate::http::error::ApiError;
-use crate::http::headers::idempotency_key;
+use crate::http::headers::{idempotency_key, traceparent};
 use crate::http::opened::Opened;
 use crate::http::prefer::Prefer;
 use crate::http::schema::{ErrorBody, SubmitRequest};
@@ -38,6 +38,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat recognisable; up to 255 bytes"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`, `wait=N`"),
+        ("traceparent" = Option<String>, Header, description = "Of W3C Trace Context: kept, and handed to the worker"),
     ),
     responses(
         (status = 201, description = "Created, or of a repeat: as it is now", body = OperationView),
@@ -64,7 +65,8 @@ pub(super) async fn submit(
     let prefer = Prefer::read(&head.headers);
     let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
     let key = idempotency_key(&head.headers)?;
-    let submit = read::submission::read(&body, key.as_deref(), &caller, app.tracker.reader().now())?;
+    let mut submit = read::submission::read(&body, key.as_deref(), &caller, app.tracker.reader().now())?;
+    submit.submission.spec.traceparent = traceparent(&head.headers);
     let base = app.base(arrival, &head.uri, &head.headers)?;
 
     let submitted = app.tracker.submit(submit).await?;

@@ -15,7 +15,7 @@ use crate::http::schema::{ErrorBody, WorkRequest};
 use crate::http::view::OperationView;
 use crate::http::{answer, body, read};
 use crate::limits;
-use crate::operation::{Json, OperationId};
+use crate::operation::{Json, OperationId, Traceparent};
 use crate::tracker::Handed;
 use crate::tracker::entry::{Exchange, Notice, NoticeKind, ReportOutcome};
 
@@ -75,6 +75,10 @@ struct ClaimedView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     checkpoint: Option<&'a Json>,
+    /// The `traceparent` that it was submitted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    traceparent: Option<Traceparent>,
 }
 
 /// The right to carry one attempt out.
@@ -205,6 +209,7 @@ impl<'a> ClaimedView<'a> {
             operation: OperationView::of(&handed.claimed.operation).input(handed.input.as_ref()),
             lease: LeaseView { token: handed.claimed.token.0, seconds: handed.claimed.left.as_secs_f64() },
             checkpoint: handed.checkpoint.as_ref(),
+            traceparent: handed.claimed.operation.spec.traceparent,
         }
     }
 }

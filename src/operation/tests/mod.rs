@@ -55,6 +55,7 @@ fn submission() -> Submission {
         max_attempts: 3,
         retry: Some(RetryPolicy { jitter: 0.0, ..RetryPolicy::default() }),
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("test"),
     };
     Submission {

@@ -61,6 +61,7 @@ pub(in crate::store) fn read(text: &str, lane: Arc<Lane>) -> Result<Spec> {
         max_attempts: written.max_attempts,
         retry: written.retry.map(|raw| texts::retry(raw.get())).transpose()?,
         labels: written.labels.map(|raw| texts::labels(raw.get())).transpose()?,
+        traceparent: None,
         submitted_by: Arc::from(written.submitted_by),
     })
 }

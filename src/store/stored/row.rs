@@ -15,18 +15,18 @@ use crate::operation::{
 
 /// What never changes, in the order in which [`spec`] reads it.
 pub(in crate::store) const SPEC: &str = "seq, lane, id, external, urgency, created, received, max_attempts, \
-     timeout_seconds, submitted_by, key, fingerprint, retry, labels";
+     timeout_seconds, submitted_by, key, fingerprint, retry, labels, traceparent";
 
 /// A whole operation, in the order in which [`operation`] reads it.
 pub(in crate::store) const OPERATION: &str = "seq, lane, id, external, urgency, created, received, max_attempts, \
-     timeout_seconds, submitted_by, key, fingerprint, retry, labels, input, input_bytes, \
-     version, cursor, status, hold, ready_at, last_action, changed, attempts, releases, token, ended_token, \
+     timeout_seconds, submitted_by, key, fingerprint, retry, labels, traceparent, input, \
+     input_bytes,      version, cursor, status, hold, ready_at, last_action, changed, attempts, releases, token, ended_token, \
      ended_status, started, start_at, expires, percent, detail, told_count, told_at, outcome, finished, error, \
      last_error, cancel_requested, links_ended, resource_location, result, result_bytes";
 
 /// The same with neither input nor result.
 pub(in crate::store) const OPERATION_BARE: &str = "seq, lane, id, external, urgency, created, received, max_attempts, \
-     timeout_seconds, submitted_by, key, fingerprint, retry, labels, NULL, NULL, \
+     timeout_seconds, submitted_by, key, fingerprint, retry, labels, traceparent, NULL, NULL, \
      version, cursor, status, hold, ready_at, last_action, changed, attempts, releases, token, ended_token, \
      ended_status, started, start_at, expires, percent, detail, told_count, told_at, outcome, finished, error, \
      last_error, cancel_requested, links_ended, resource_location, NULL, NULL";
@@ -63,7 +63,7 @@ pub(in crate::store) const PLACE: [&str; 4] = ["status", "hold", "ready_at", "fi
 /// The same, in the index of the tick.
 pub(in crate::store) const WAKE: [&str; 1] = ["wake_at"];
 /// What never does, in the order in which [`bind_spec`] binds it.
-pub(in crate::store) const SPEC_WRITTEN: [&str; 17] = [
+pub(in crate::store) const SPEC_WRITTEN: [&str; 18] = [
     "seq",
     "tenant",
     "id",
@@ -79,6 +79,7 @@ pub(in crate::store) const SPEC_WRITTEN: [&str; 17] = [
     "timeout_seconds",
     "retry",
     "labels",
+    "traceparent",
     "input",
     "input_bytes",
 ];
@@ -116,6 +117,7 @@ pub(in crate::store) fn spec<'r>(fields: &mut Fields<impl Columns<'r>>, lane: Ar
             .transpose()?,
         retry: fields.maybe_text()?.map(text::retry).transpose()?,
         labels: fields.maybe_text()?.map(text::labels).transpose()?,
+        traceparent: fields.maybe_text()?.map(text::traceparent).transpose()?,
         input: None,
     })
 }
@@ -309,6 +311,7 @@ pub(in crate::store) fn bind_spec<'v>(row: &mut impl Bind<'v>, after: &'v Operat
     row.int(spec.timeout_seconds.map(i64::from));
     row.text(spec.retry.as_ref().map(|retry| Cow::Owned(text::retry_text(retry))));
     row.text(spec.labels.as_ref().map(|labels| Cow::Owned(text::labels_text(labels))));
+    row.text(spec.traceparent.map(|traceparent| Cow::Owned(traceparent.to_string())));
     bind_payload(row, spec.input.as_ref());
 }
 

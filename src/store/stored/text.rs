@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::{Damaged, Result};
-use crate::operation::{Failure, Json, Labels, Name, RetryPolicy, TenantId, WorkerId};
+use crate::operation::{Failure, Json, Labels, Name, RetryPolicy, TenantId, Traceparent, WorkerId};
 
 pub(in crate::store) fn json(bytes: &[u8]) -> Result<Json> {
     let text = std::str::from_utf8(bytes).map_err(|_| Damaged("JSON is not UTF-8"))?;
@@ -105,4 +105,8 @@ pub(in crate::store) fn labels(text: &str) -> Result<Labels> {
     let plain: BTreeMap<String, String> =
         serde_json::from_str(text).map_err(|_| Damaged("labels do not parse"))?;
     plain.into_iter().map(|(key, value)| Ok((name(&key)?, Arc::from(value)))).collect()
+}
+
+pub(in crate::store) fn traceparent(text: &str) -> Result<Traceparent> {
+    Traceparent::parse(text).ok_or(Damaged("a traceparent does not parse"))
 }

@@ -115,6 +115,7 @@ pub(super) fn submit(operation_type: &str) -> Submit {
         max_attempts: 3,
         retry: None,
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("tester"),
     };
     let submission = Submission {

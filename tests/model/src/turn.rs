@@ -254,6 +254,7 @@ static SUBMISSION: LazyLock<Submission> = LazyLock::new(|| {
         max_attempts: ATTEMPTS_MAX,
         retry: None,
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("a client"),
     };
     Submission {

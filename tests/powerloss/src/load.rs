@@ -180,6 +180,7 @@ fn submission(key: String) -> Submission {
         max_attempts: 2,
         retry: None,
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("tester"),
     };
     let progress = Progress::default();

@@ -12,6 +12,7 @@
 //! * [`exchange`]: one call of a worker, and its HTTP form.
 //! * [`worker`]: the runtime: claims, leases, heartbeats, repetition, shutdown.
 //! * [`handler`]: what a worker author writes.
+//! * `trace`: the spans of OpenTelemetry, where the process has set it up.
 //! * [`handlers`]: the types that every server carries out by itself.
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ pub mod client;
 pub mod exchange;
 pub mod handler;
 pub mod handlers;
+mod trace;
 pub mod wire;
 pub mod worker;
 

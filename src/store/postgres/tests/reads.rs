@@ -42,6 +42,7 @@ fn submission(input_bytes: usize) -> Submission {
         max_attempts: 3,
         retry: None,
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("test"),
     };
     Submission {

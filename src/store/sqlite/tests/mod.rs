@@ -56,6 +56,7 @@ pub(super) fn submission(queue: &str, operation_type: &str, priority: i8) -> Sub
         max_attempts: 3,
         retry: None,
         labels: None,
+        traceparent: None,
         submitted_by: Arc::from("test"),
     };
     Submission {

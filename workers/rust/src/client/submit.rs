@@ -10,9 +10,11 @@ use uuid::Uuid;
 
 use super::{Client, ClientError, Snapshot, header_value, json_body, snapshot};
 use crate::client::wait::{PREFER, prefer_wait};
+use crate::trace;
 use crate::wire::{LineOutcome, Submit};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static(trace::TRACEPARENT);
 const KEY_BYTES_MAX: usize = 255;
 const BULK_KEY_BYTES_MAX: usize = 234;
 const PATH: &str = "/v1.0/operations";
@@ -34,6 +36,10 @@ impl Client {
     pub async fn submit_and_wait(&self, submit: Submit, wait: Duration) -> Result<Snapshot, ClientError> {
         let key = submit.idempotency_key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let mut headers = vec![(IDEMPOTENCY_KEY, key_header(&key, KEY_BYTES_MAX)?)];
+        match &submit.traceparent {
+            Some(traceparent) => headers.push((TRACEPARENT, header_value(traceparent, "the traceparent")?)),
+            None => headers.extend(trace::headers()),
+        }
         if !wait.is_zero() {
             headers.push((PREFER, prefer_wait(wait)));
         }
@@ -48,11 +54,12 @@ impl Client {
     /// The request is repeated under the key while answers are lost, and makes nothing twice: the key of line n is `key/n`.
     /// A line that is refused harms no other. Keep it to some MiB, and give each part of a larger file a key of its own.
     pub async fn submit_lines(&self, key: &str, lines: Bytes) -> Result<Vec<LineOutcome>, ClientError> {
-        let headers = vec![
+        let mut headers = vec![
             (IDEMPOTENCY_KEY, key_header(key, BULK_KEY_BYTES_MAX)?),
             (CONTENT_TYPE, LINES),
             (ACCEPT, LINES),
         ];
+        headers.extend(trace::headers());
         let deadline = Instant::now() + self.deadline + BULK_WAIT;
         let answer = self.repeated(Method::POST, PATH, headers, Some(lines), BULK_WAIT, deadline).await?;
         let lines = answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

@@ -63,6 +63,12 @@ impl Context {
             .map_err(|error| HandlerError::permanent("invalidCheckpoint", format!("checkpoint: {error}")))
     }
 
+    /// The `traceparent` (W3C Trace Context) that the operation was submitted with: the span in which its caller
+    /// asked for it, for calls to others.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.held.operation.traceparent.as_deref()
+    }
+
     /// Tells pollers and watchers how far the work is, in whole percent (cut to 0…100, fractions dropped)
     /// and in a sentence of at most 1,024 characters (cut too).
     ///

@@ -130,10 +130,20 @@ pub struct Operation {
     /// What an earlier attempt left for the next; only workers see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Json>,
+    /// The `traceparent` (W3C Trace Context) that it was submitted with; only workers see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// The lease a worker holds; only on its way to that worker, where
     /// [`ClaimedOperation`](super::ClaimedOperation) takes it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+}
+
+impl Operation {
+    /// Which handler carries it out: `noop` where nothing is said.
+    pub(crate) fn type_or_default(&self) -> &str {
+        self.operation_type.as_deref().unwrap_or("noop")
+    }
 }
 
 /// Why an operation does not run yet.

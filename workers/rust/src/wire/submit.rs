@@ -22,6 +22,9 @@ pub struct Submit {
     /// where it is absent.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
+    /// Not part of the body: the `traceparent` of W3C Trace Context. Where it is absent, the span that OpenTelemetry is in.
+    #[serde(skip)]
+    pub traceparent: Option<String>,
     /// An identity of the client's choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,

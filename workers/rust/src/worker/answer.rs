@@ -15,8 +15,6 @@ use crate::wire::{
     ClaimedOperation, ExchangeRequest, Notice, NoticeKind, OperationError, Outcome, Report, Status,
 };
 
-/// What an operation is of whose type nothing is said.
-const DEFAULT_TYPE: &str = "noop";
 /// Never sent: stands for an outcome that the server owes.
 const NO_OUTCOME: &str = "noOutcome";
 
@@ -120,7 +118,7 @@ impl Runtime {
             return; // a claim that was repeated has brought it before
         }
         self.stats.claimed();
-        let operation_type = claimed.operation.operation_type.as_deref().unwrap_or(DEFAULT_TYPE);
+        let operation_type = claimed.operation.type_or_default();
         let handler = self.handlers.get(operation_type).cloned();
         let lease_end = granted + seconds(claimed.lease.seconds);
         let (Some(handler), None, true) = (handler, &self.drain, now < lease_end) else {

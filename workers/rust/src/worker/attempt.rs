@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use crate::handler::{AnyHandler, AttemptEnd, Context, Finished, Held};
+use crate::trace;
 
 /// Runs the handler once there is a slot for it, and leaves how it ended in the inbox.
 pub(super) async fn carry_out(handler: Arc<AnyHandler>, held: Arc<Held>) {
@@ -14,7 +15,8 @@ pub(super) async fn carry_out(handler: Arc<AnyHandler>, held: Arc<Held>) {
         let context = Context::new(Arc::clone(&held));
         // The call itself may panic as well, hence the block. Nothing of the handler's is used after a
         // panic, so whatever state it broke is unreachable.
-        let attempt = AssertUnwindSafe(async move { (handler.carry_out)(context).await });
+        let attempt = async move { (handler.carry_out)(context).await };
+        let attempt = AssertUnwindSafe(trace::attempt(&held.operation, attempt));
         match attempt.catch_unwind().await {
             Ok(Ok(success)) => AttemptEnd::Success(success),
             Ok(Err(error)) => AttemptEnd::Failure(error),

@@ -7,3 +7,4 @@ mod leases;
 mod loss;
 mod reports;
 mod support;
+mod traces;

@@ -65,13 +65,14 @@ export class Client {
     submit: Submit,
     options: CallOptions & { waitSeconds?: number } = {},
   ): Promise<Snapshot<Result>> {
-    const { idempotencyKey = fresh(), ...operation } = submit;
+    const { idempotencyKey = fresh(), traceparent, ...operation } = submit;
     const bytes = new TextEncoder().encode(idempotencyKey).length;
     if (bytes === 0 || bytes > KEY_BYTES_MAX || !/^[\x20-\x7e]*$/.test(idempotencyKey)) {
       throw invalidRequest(`an idempotency key has 1 to ${KEY_BYTES_MAX} printable ASCII characters`);
     }
     const waitSeconds = options.waitSeconds ?? 0;
     const headers: Record<string, string> = { "idempotency-key": idempotencyKey };
+    if (traceparent !== undefined) headers["traceparent"] = traceparent;
     if (waitSeconds > 0) headers["prefer"] = preferWait(waitSeconds);
     const call = { method: "POST", path: "/v1.0/operations", headers, body: body(operation) };
     return snapshot(await this.repeated(call, options, waitSeconds * 1000));

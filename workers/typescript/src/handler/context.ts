@@ -47,6 +47,11 @@ export class Context {
     return this.held.operation.checkpoint;
   }
 
+  /** The `traceparent` (W3C Trace Context) that the operation was submitted with: the span of its caller. */
+  get traceparent(): string | undefined {
+    return this.held.operation.traceparent;
+  }
+
   /**
    * Tells pollers and watchers how far the work is, in whole percent (cut to 0…100, fractions dropped) and in
    * a sentence of at most 1,024 characters (cut too). Costs next to nothing: the runtime sends the latest

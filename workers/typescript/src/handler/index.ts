@@ -3,6 +3,7 @@
 import type { Context } from "./context.js";
 import { type HandlerError, PermanentError, handlerError } from "./error.js";
 import type { Success } from "./success.js";
+import { traced } from "./trace.js";
 import { reasons } from "../client/error.js";
 import type { Attempt } from "./attempt.js";
 
@@ -54,7 +55,7 @@ async function parsed<Input>(
 /** Runs a handler to its end. */
 export async function carryOut(handler: AnyHandler, attempt: Attempt, context: Context): Promise<AttemptEnd> {
   try {
-    return { output: await handler(attempt.operation.input ?? null, context) };
+    return { output: await traced(attempt, () => handler(attempt.operation.input ?? null, context)) };
   } catch (thrown) {
     // What was given the signal ends by its reason, or by an error of its own that only tells of the abort.
     const aborted = attempt.reason !== undefined && thrown instanceof Error && thrown.name === "AbortError";

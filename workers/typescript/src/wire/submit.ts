@@ -9,6 +9,8 @@ export interface Submit {
    * absent.
    */
   idempotencyKey?: string;
+  /** The `traceparent` of W3C Trace Context, not part of the body. What instruments `fetch` sets it, too. */
+  traceparent?: string;
   /** An identity of the client's choice: a UUID. */
   id?: string;
   /** Other than `NotStarted`: the operation is external. */

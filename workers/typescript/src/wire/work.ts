@@ -54,6 +54,8 @@ export interface ClaimedOperation extends Operation {
   lease: { token: number; seconds: number };
   /** What an earlier attempt left. */
   checkpoint?: unknown;
+  /** The `traceparent` (W3C Trace Context) that it was submitted with. */
+  traceparent?: string;
 }
 
 /** Something a worker should know of an operation it holds; sent once, possibly lost. */

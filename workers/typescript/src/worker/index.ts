@@ -23,6 +23,7 @@ import { Client } from "../client/client.js";
 import { invalidRequest } from "../client/error.js";
 import type { Transport } from "../client/transport.js";
 import { type AnyHandler, type Handler, type HandlerOptions, anyHandler } from "../handler/index.js";
+import { loadTracing } from "../handler/trace.js";
 import { type Settings, type WorkerOptions, checkTypes, settings } from "./options.js";
 import { Runtime } from "./runtime.js";
 import { untilSignal } from "./signals.js";
@@ -101,6 +102,7 @@ export class Worker {
     checkTypes(this.operationTypes);
     if (this.hasRun) throw invalidRequest("a worker runs once: make another one");
     this.hasRun = true;
+    await loadTracing();
     const runtime = new Runtime(this.transport, this.handlers, this.settings, this.counts, this.standby());
     await (signal ? runtime.run(signal) : untilSignal((shutdown) => runtime.run(shutdown)));
     return this.stats;

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from .. import trace
 from ..encode import to_json
 from ..errors import DeadlineError, InvalidAnswerError
 from ..wire import Attempt, Link, OperationError, Retry, Snapshot, Status, read
@@ -57,6 +58,7 @@ class Client(QueueCalls):
         *,
         wait: float = 0,
         idempotency_key: str | None = None,
+        traceparent: str | None = None,
         id: Id | None = None,
         queue: str | None = None,
         priority: int | None = None,
@@ -81,11 +83,14 @@ class Client(QueueCalls):
         The request carries ``idempotency_key``, or one made up for this call, and is repeated under it while
         answers are lost or the server asks to come back later. With ``wait`` the server answers only when the
         operation has ended, or after so many seconds (at most 60); the status tells which. What is not given
-        is filled in by the server; the fields from ``status`` on are for external operations.
+        is filled in by the server; the fields from ``status`` on are for external operations. ``traceparent``
+        (W3C Trace Context) is that of the span which OpenTelemetry is in, unless it is given.
         """
         given = dict(locals())
-        del given["self"], given["wait"], given["idempotency_key"]
-        headers = key_header(fresh_key() if idempotency_key is None else idempotency_key)
+        del given["self"], given["wait"], given["idempotency_key"], given["traceparent"]
+        key = fresh_key() if idempotency_key is None else idempotency_key
+        traced = trace.headers() if traceparent is None else {"traceparent": traceparent}
+        headers = {**traced, **key_header(key)}
         if wait > 0:
             headers["prefer"] = prefer_wait(min(wait, WAIT_SECONDS_MAX))
         body = to_json(submit_fields(given))

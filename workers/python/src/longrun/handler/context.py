@@ -81,6 +81,11 @@ class Context:
         return self._held.previous_checkpoint
 
     @property
+    def traceparent(self) -> str | None:
+        """The ``traceparent`` (W3C Trace Context) that the operation was submitted with."""
+        return self._held.traceparent
+
+    @property
     def cancellation(self) -> Signal:
         """Fires when the handler is to stop; ``reason`` says why.
 

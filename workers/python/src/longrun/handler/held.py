@@ -61,6 +61,7 @@ class Held:
     key: Key
     operation: Operation
     previous_checkpoint: Any
+    traceparent: str | None
     shared: Shared
     lease_end: float
     """When the lease ends if no heartbeat extends it any more."""

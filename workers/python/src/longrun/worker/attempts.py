@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .. import trace
 from ..handler.context import Context
 from ..handler.errors import HandlerError, Released
 from ..handler.held import Held, Key, Shared, StopReason
@@ -95,6 +96,7 @@ class Attempts:
             key=key,
             operation=operation,
             previous_checkpoint=claimed.get("checkpoint"),
+            traceparent=claimed.get("traceparent"),
             shared=self._shared,
             lease_end=granted + seconds,
             next_heartbeat=granted + seconds / 3,
@@ -117,14 +119,16 @@ class Attempts:
 
     async def _carry_out(self, handler: Handler, held: Held) -> None:
         try:
-            end = await handler.call(Context(held))
+            with trace.attempt(held.operation, held.traceparent):
+                end = await handler.call(Context(held))
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             end = error
         self._ended(held, end)
 
     def _carry_out_in_thread(self, handler: Handler, held: Held) -> None:
         try:
-            end = handler.call(Context(held))
+            with trace.attempt(held.operation, held.traceparent):
+                end = handler.call(Context(held))
         except BaseException as error:
             end = error
         try:

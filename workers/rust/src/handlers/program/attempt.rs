@@ -212,6 +212,7 @@ fn command(program: &Program, context: &Context, scratch: &Path) -> io::Result<C
         .env("LONGRUN_OPERATION_ID", context.id().to_string())
         .env("LONGRUN_ATTEMPT", context.attempt().to_string())
         .env("LONGRUN_LEASE_TOKEN", context.lease_token().to_string())
+        .envs(context.traceparent().map(|traceparent| ("TRACEPARENT", traceparent)))
         // A Ctrl-C is for the worker, which gives its programs their time to end.
         .process_group(0)
         .stdout(Stdio::piped())

@@ -1,0 +1,30 @@
+//! The spans of a turn, once it is durable: at the node that committed it, and of operations whose caller records a trace.
+
+use super::count::waited;
+use super::turn::Turn;
+use crate::operation::{EventKind, State, Status};
+use crate::store::turn::Recorded;
+use crate::traces::Traces;
+
+impl Turn {
+    /// Tells how long those waited that began, and of the attempts that ended.
+    pub(super) fn trace(&self, traces: &Traces) {
+        for Recorded { touched, event } in &self.changes.events {
+            let operation = &event.operation;
+            if event.kind == EventKind::Started && operation.lease().is_some() {
+                traces.waited(operation, waited(event, &self.changes.operations[*touched]), event.at);
+            }
+            let had_ended =
+                event.kind == EventKind::Deleted || event.status_before.is_some_and(Status::is_terminal);
+            if let State::Completed { at, .. } = operation.state
+                && !operation.spec.external
+                && !had_ended
+            {
+                traces.attempt(operation, operation.started.unwrap_or(at), at, None);
+            }
+        }
+        for (attempt, operation) in self.attempts_ended() {
+            traces.attempt(operation, attempt.started, attempt.ended, Some(attempt.outcome));
+        }
+    }
+}
