@@ -114,7 +114,7 @@ pub const TURN_SUBMITS_MAX: usize = 512;
 /// Lines of all bulk requests together that are on their way to the store: a quarter of a turn, so that who submits one
 /// operation never waits behind many.
 pub const BULK_LINES_MAX: usize = TURN_SUBMITS_MAX / 4;
-/// Bulk requests that are answered at a time: each may hold some MiB.
+/// Bulk requests that are answered at a time, of which one tenant alone may have half: each may hold some MiB.
 pub const BULK_REQUESTS_MAX: usize = 8;
 /// When a bulk request that finds no place may come again.
 pub const BULK_RETRY_SECONDS: u32 = 5;
@@ -161,6 +161,8 @@ pub const WORKER_WRITTEN_EVERY: Duration = Duration::from_secs(10);
 pub const WORKERS_UNWRITTEN: Duration = Duration::from_secs(1);
 /// Rows of workers that one turn writes: some milliseconds.
 pub const WRITE_WORKERS_MAX: usize = 500;
+/// Workers of one tenant that are remembered: whoever asks by ever new names takes no more of the server's memory.
+pub const WORKERS_KEPT_MAX: usize = 10_000;
 /// A worker that was not seen for this long is forgotten.
 pub const WORKER_FORGOTTEN: Duration = Duration::from_hours(1);
 /// Workers in the answer of `/v1.0/workers`, those first that asked last.

@@ -16,16 +16,9 @@ use crate::auth::{Keys, Links};
 use crate::limits;
 use crate::tracker::Tracker;
 
-/// Shared by all routes. Cheap to clone.
+/// Shared by all routes, with the places of bulk requests' lines on their way to the store. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct App(Arc<(Parts, Bulk)>);
-
-/// How many lines of bulk requests may be on their way to the store, and how many such requests there may be.
-#[derive(Debug)]
-pub(super) struct Bulk {
-    pub(super) lines: Semaphore,
-    pub(super) requests: Arc<Semaphore>,
-}
+pub struct App(Arc<(Parts, Semaphore)>);
 
 /// What a server is made of, as its routes see it.
 #[derive(Debug)]
@@ -51,14 +44,10 @@ pub struct Parts {
 impl App {
     /// An application of these parts.
     pub fn new(parts: Parts) -> Self {
-        let bulk = Bulk {
-            lines: Semaphore::new(limits::BULK_LINES_MAX),
-            requests: Arc::new(Semaphore::new(limits::BULK_REQUESTS_MAX)),
-        };
-        Self(Arc::new((parts, bulk)))
+        Self(Arc::new((parts, Semaphore::new(limits::BULK_LINES_MAX))))
     }
 
-    pub(super) fn bulk(&self) -> &Bulk {
+    pub(super) fn bulk_lines(&self) -> &Semaphore {
         &self.0.1
     }
 

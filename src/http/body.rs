@@ -94,7 +94,7 @@ pub async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<B
 }
 
 /// How long all may take up to the next frame: a while however slow it is, and more for what has come.
-fn patience(bytes: usize) -> Duration {
+pub(super) fn patience(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     limits::BODY_READ + Duration::from_secs(1) * bytes / limits::BODY_BYTES_PER_SECOND_MIN
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::opened::Opened;
 use crate::auth::Caller;
 use crate::limits;
-use crate::operation::Seq;
+use crate::operation::{Seq, TenantId};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -24,6 +24,8 @@ pub struct Quotas {
     creates: DashMap<Arc<str>, Bucket>,
     waiting: Crowd,
     watching: Crowd,
+    /// How many bulk requests of each tenant are answered.
+    bulks: Mutex<HashMap<TenantId, usize>>,
 }
 
 impl Quotas {
@@ -34,6 +36,7 @@ impl Quotas {
             creates: DashMap::new(),
             waiting: Crowd::new(limits::TOKEN_WAITING_MAX, limits::LINK_WAITING_MAX),
             watching: Crowd::new(limits::TOKEN_WATCHERS_MAX, limits::LINK_WATCHERS_MAX),
+            bulks: Mutex::default(),
         }
     }
 
@@ -61,6 +64,23 @@ impl Quotas {
     pub(super) fn watch(self: &Arc<Self>, visitor: Option<Visitor>) -> Result<Seat, ApiError> {
         let entered = self.watching.enter(visitor.as_ref());
         entered.map(|()| Seat { quotas: self.clone(), visitor }).ok_or_else(crowded)
+    }
+
+    /// A place among the bulk requests that are answered; 429 where a tenant has as many as are left, so that half stays for the
+    /// others.
+    pub(super) fn bulk(self: &Arc<Self>, tenant: &TenantId) -> Result<BulkPlace, ApiError> {
+        let mut bulks = self.bulks();
+        let (all, own) = (bulks.values().sum::<usize>(), bulks.get(tenant).copied().unwrap_or(0));
+        if all + own >= limits::BULK_REQUESTS_MAX {
+            let message = "as many bulk requests are being answered as may";
+            return Err(ApiError::new(Code::TooManyRequests, message).retry_after(limits::BULK_RETRY_SECONDS));
+        }
+        bulks.insert(tenant.clone(), own + 1);
+        Ok(BulkPlace { quotas: self.clone(), tenant: tenant.clone() })
+    }
+
+    fn bulks(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {
+        self.bulks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,6 +179,23 @@ impl Drop for Seat {
     }
 }
 
+/// A place among the bulk requests, given back when dropped.
+#[derive(Debug)]
+pub(super) struct BulkPlace {
+    quotas: Arc<Quotas>,
+    tenant: TenantId,
+}
+
+impl Drop for BulkPlace {
+    fn drop(&mut self) {
+        let mut bulks = self.quotas.bulks();
+        if let Some(count) = bulks.get_mut(&self.tenant) {
+            *count -= 1;
+        }
+        bulks.retain(|_, count| *count > 0);
+    }
+}
+
 /// What is left for a token: it fills by the limit each second, and holds no more than that.
 #[derive(Debug)]
 struct Bucket {
@@ -225,7 +262,6 @@ fn seconds(span: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::error::Code;
 
     #[test]
     fn a_second_holds_the_limit_and_no_more() {
@@ -254,6 +290,26 @@ mod tests {
         Allowance { limit: 50, left: 49, next, whole }.tell(&mut headers);
         assert_eq!(headers["ratelimit-policy"], "\"creates\";q=50;w=1");
         assert_eq!(headers["ratelimit"], "\"creates\";r=49;t=1");
+    }
+
+    #[test]
+    fn a_tenant_has_half_of_the_places_of_bulk_requests_and_others_the_rest() {
+        let quotas = Arc::new(Quotas::new(1));
+        let most = limits::BULK_REQUESTS_MAX;
+        let fill = |name: &str| -> Vec<BulkPlace> {
+            let tenant = TenantId::parse(name).unwrap();
+            std::iter::from_fn(|| quotas.bulk(&tenant).ok()).collect()
+        };
+        let (mut greedy, modest) = (fill("greedy"), fill("modest"));
+        assert_eq!((greedy.len(), modest.len()), (most / 2, most / 4));
+        assert_eq!(fill("greedy").len(), 0);
+        drop(modest);
+        greedy.pop();
+        for _ in 0..2 {
+            assert_eq!(fill("greedy").len(), 1, "what ends gives its place back");
+        }
+        drop(greedy);
+        assert!(quotas.bulks().is_empty());
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub struct Present {
 
 #[derive(Debug, Default)]
 struct Known {
-    workers: HashMap<Key, Presence>,
+    /// Each tenant's by themselves: however many one has, the others are found as soon.
+    tenants: HashMap<TenantId, HashMap<WorkerId, Presence>>,
     /// Whose rows are due to be written.
     unwritten: HashSet<Key>,
     /// Since when there are such.
@@ -47,44 +48,61 @@ struct Presence {
     written: Option<Timestamp>,
 }
 
+impl Presence {
+    /// One whose row is not written.
+    fn new(seen: &WorkerSeen) -> Self {
+        Self { seen: seen.clone(), written: None }
+    }
+}
+
+impl Known {
+    /// Those of a tenant.
+    fn of(&mut self, tenant: &TenantId) -> &mut HashMap<WorkerId, Presence> {
+        self.tenants.entry(tenant.clone()).or_default()
+    }
+}
+
 impl Workers {
     /// Those that the store knows of.
     pub fn restored(seen: Vec<WorkerSeen>) -> Self {
-        let known = seen.into_iter().map(|seen| {
+        let mut known = Known::default();
+        for seen in seen {
             let written = Some(seen.at);
-            ((seen.tenant.clone(), seen.worker.clone()), Presence { seen, written })
-        });
-        Self(Mutex::new(Known { workers: known.collect(), ..Known::default() }))
+            known.of(&seen.tenant).insert(seen.worker.clone(), Presence { seen, written });
+        }
+        Self(Mutex::new(known))
     }
 
     /// Those that other nodes have seen since, and without those that no node has seen for long.
     pub fn learn(&self, rows: &[WorkerSeen]) {
         let mut known = self.known();
         for row in rows {
-            let key = (row.tenant.clone(), row.worker.clone());
             let presence =
-                known.workers.entry(key).or_insert_with(|| Presence { seen: row.clone(), written: None });
+                known.of(&row.tenant).entry(row.worker.clone()).or_insert_with(|| Presence::new(row));
             if presence.seen.at <= row.at {
                 *presence = Presence { seen: row.clone(), written: Some(row.at) };
             }
         }
         let written: HashSet<_> = rows.iter().map(|row| (&row.tenant, &row.worker)).collect();
-        known.workers.retain(|key, it| it.written.is_none() || written.contains(&(&key.0, &key.1)));
+        known.tenants.retain(|tenant, workers| {
+            workers.retain(|worker, it| it.written.is_none() || written.contains(&(tenant, worker)));
+            !workers.is_empty()
+        });
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker asked for work.
+    /// A worker asked for work. Where its tenant has as many as are remembered, one of a new name is not.
     pub fn saw(&self, seen: WorkerSeen) {
         let mut known = self.known();
-        let now = seen.at;
-        let key = (seen.tenant.clone(), seen.worker.clone());
-        let presence = known
-            .workers
-            .entry(key.clone())
-            .or_insert_with(|| Presence { seen: seen.clone(), written: None });
+        let (now, key) = (seen.at, (seen.tenant.clone(), seen.worker.clone()));
+        let workers = known.of(&seen.tenant);
+        if workers.len() >= limits::WORKERS_KEPT_MAX && !workers.contains_key(&seen.worker) {
+            return;
+        }
+        let presence = workers.entry(seen.worker.clone()).or_insert_with(|| Presence::new(&seen));
         if presence.seen.queues != seen.queues || presence.seen.operation_types != seen.operation_types {
             presence.written = None;
         }
@@ -103,7 +121,8 @@ impl Workers {
     /// The rows that are due, for a turn that is written; that it was is for [`Workers::settle`] to say.
     pub fn unwritten(&self) -> Vec<WorkerSeen> {
         let known = self.known();
-        let rows = known.unwritten.iter().filter_map(|key| known.workers.get(key));
+        let rows =
+            known.unwritten.iter().filter_map(|(tenant, worker)| known.tenants.get(tenant)?.get(worker));
         rows.map(|it| it.seen.clone()).take(limits::WRITE_WORKERS_MAX).collect()
     }
 
@@ -113,8 +132,14 @@ impl Workers {
         if known.looked.is_some_and(|looked| now.since(looked) < LOOK_EVERY) {
             return Vec::new();
         }
-        let gone = known.workers.iter().filter(|(_, it)| now.since(it.seen.at) >= limits::WORKER_FORGOTTEN);
-        let gone: Vec<Key> = gone.map(|(key, _)| key.clone()).take(limits::PRUNE_WORKERS_MAX).collect();
+        let gone = known.tenants.iter().flat_map(|(tenant, workers)| {
+            // Where no further one is remembered, room is made by those that are not there any more.
+            let is_full = workers.len() >= limits::WORKERS_KEPT_MAX;
+            let patience = if is_full { limits::WORKER_PRESENT } else { limits::WORKER_FORGOTTEN };
+            let gone = workers.values().filter(move |it| now.since(it.seen.at) >= patience);
+            gone.map(|it| (tenant.clone(), it.seen.worker.clone()))
+        });
+        let gone: Vec<Key> = gone.take(limits::PRUNE_WORKERS_MAX).collect();
         if gone.len() < limits::PRUNE_WORKERS_MAX {
             known.looked = Some(now);
         }
@@ -128,18 +153,16 @@ impl Workers {
         }
         let mut known = self.known();
         for key in &changes.workers_forgotten {
-            known.workers.remove(key);
+            known.of(&key.0).remove(&key.1);
             known.unwritten.remove(key);
         }
         for row in &changes.workers {
-            let key = (row.tenant.clone(), row.worker.clone());
-            let presence = known
-                .workers
-                .entry(key.clone())
-                .or_insert_with(|| Presence { seen: row.clone(), written: None });
+            let presence =
+                known.of(&row.tenant).entry(row.worker.clone()).or_insert_with(|| Presence::new(row));
             presence.written = Some(row.at);
-            known.unwritten.remove(&key);
+            known.unwritten.remove(&(row.tenant.clone(), row.worker.clone()));
         }
+        known.tenants.retain(|_, workers| !workers.is_empty());
         if known.unwritten.is_empty() {
             known.unwritten_since = None;
         }
@@ -148,7 +171,7 @@ impl Workers {
     /// The tenant's workers that are not forgotten or hold something, those first that asked last.
     pub fn present(&self, tenant: &TenantId, held: Vec<Held>) -> Vec<Present> {
         let mut present: HashMap<WorkerId, Present> = HashMap::new();
-        for Presence { seen, .. } in self.known().workers.values().filter(|it| it.seen.tenant == *tenant) {
+        for Presence { seen, .. } in self.known().tenants.get(tenant).into_iter().flat_map(HashMap::values) {
             let worker = Present { worker: seen.worker.clone(), seen: Some(seen.clone()), held: Vec::new() };
             present.insert(seen.worker.clone(), worker);
         }
@@ -166,9 +189,10 @@ impl Workers {
 
     /// Whether anybody asked for this lane lately.
     pub fn serves(&self, lane: &Lane, now: Timestamp) -> bool {
-        self.known().workers.values().any(|Presence { seen, .. }| {
-            seen.tenant == lane.tenant
-                && now.since(seen.at) < limits::WORKER_PRESENT
+        let known = self.known();
+        let mut workers = known.tenants.get(&lane.tenant).into_iter().flat_map(HashMap::values);
+        workers.any(|Presence { seen, .. }| {
+            now.since(seen.at) < limits::WORKER_PRESENT
                 && seen.queues.as_ref().is_none_or(|queues| queues.contains(&lane.queue))
                 && seen.operation_types.as_ref().is_none_or(|types| types.contains(&lane.operation_type))
         })
@@ -209,6 +233,38 @@ mod tests {
         assert_eq!(written(&workers), 1);
         workers.saw(seen(later, "b"));
         assert_eq!(written(&workers), 0);
+    }
+
+    #[test]
+    fn so_many_of_a_tenant_are_remembered_and_those_that_are_gone_make_room() {
+        let (workers, start) = (Workers::default(), Timestamp::MIN);
+        let tenant = TenantId::default();
+        let asks = |name: usize, at| {
+            let worker = WorkerId::parse(&format!("w{name}")).unwrap();
+            workers.saw(WorkerSeen { worker, ..seen(at, "a") });
+        };
+        let count = || workers.present(&tenant, Vec::new()).len();
+        let most = limits::WORKERS_KEPT_MAX;
+        for name in 1..=most + 1 {
+            asks(name, start);
+            if name + 1 >= most {
+                assert_eq!(count(), name.min(most));
+            }
+        }
+        let other = TenantId::parse("other").unwrap();
+        workers.saw(WorkerSeen { tenant: other.clone(), ..seen(start, "a") });
+        assert_eq!(workers.present(&other, Vec::new()).len(), 1, "another tenant has as many again");
+        // One of them is still there.
+        let later = start.plus(limits::WORKER_PRESENT);
+        asks(1, later);
+        let changes = Changes { workers_forgotten: workers.forgotten(later), ..Changes::default() };
+        assert_eq!(changes.workers_forgotten.len(), limits::PRUNE_WORKERS_MAX);
+        assert!(changes.workers_forgotten.iter().all(|(of, name)| *of == tenant && name.as_str() != "w1"));
+        workers.settle(&changes);
+        assert_eq!(count(), most - limits::PRUNE_WORKERS_MAX);
+        asks(most + 2, later);
+        assert_eq!(count(), most - limits::PRUNE_WORKERS_MAX + 1);
+        assert!(workers.forgotten(later).is_empty(), "while there is room they are remembered for longer");
     }
 
     #[test]

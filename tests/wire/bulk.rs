@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -112,13 +112,21 @@ type Parts = mpsc::UnboundedSender<Bytes>;
 
 /// Begins a request whose body is sent in parts.
 async fn begin(url: &str) -> (Parts, Incoming) {
+    begin_with(url, None).await
+}
+
+/// The same with a token.
+async fn begin_with(url: &str, token: Option<&str>) -> (Parts, Incoming) {
     let (sender, receiver) = mpsc::unbounded_channel::<Bytes>();
     let parts = stream::unfold(receiver, |mut receiver| async {
         let part = receiver.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(Frame::data(part)), receiver))
     });
     let pool = Pool::builder(TokioExecutor::new()).build_http();
-    let request = Request::post(format!("{url}{OPERATIONS}")).header(LINES.0, LINES.1);
+    let mut request = Request::post(format!("{url}{OPERATIONS}")).header(LINES.0, LINES.1);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
     let answer = pool.request(request.body(StreamBody::new(Box::pin(parts))).unwrap()).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     (sender, answer.into_body())
@@ -194,25 +202,53 @@ async fn a_client_that_reads_nothing_before_it_has_sent_all_is_served() {
 }
 
 #[tokio::test]
-async fn only_so_many_are_answered_at_a_time() {
+async fn only_so_many_are_answered_at_a_time_and_half_of_them_of_one_tenant() {
     let server = Server::start(&["--workers", "0"]);
-    let mut open = Vec::new();
-    for _ in 0..limits::BULK_REQUESTS_MAX {
-        let (parts, mut body) = begin(&server.url).await;
-        parts.send(Bytes::from_static(b"{}\n")).unwrap();
-        assert!(next(&mut body).await.is_some());
-        open.push((parts, body));
-    }
-    let refused = post(&server.client(), &[], "{}\n").await;
-    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{}", refused.text());
-    let again = limits::BULK_RETRY_SECONDS.to_string();
-    assert_eq!(refused.header("retry-after"), Some(&*again));
-    server.client().submit(&json!({})).await;
+    let of = |tenant| cli::token(&server, &["--tenant", tenant, "--scope", "Operation.ReadWrite"]);
+    let (greedy, modest) = (of("greedy"), of("modest"));
+    let fills = async |token: &str, most: usize| {
+        let mut open = Vec::new();
+        for _ in 0..most {
+            let (parts, mut body) = begin_with(&server.url, Some(token)).await;
+            parts.send(Bytes::from_static(b"{}\n")).unwrap();
+            assert!(next(&mut body).await.is_some());
+            open.push((parts, body));
+        }
+        let refused = post(&server.client().with_token(token), &[], "{}\n").await;
+        assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{}", refused.text());
+        let again = limits::BULK_RETRY_SECONDS.to_string();
+        assert_eq!(refused.header("retry-after"), Some(&*again));
+        open
+    };
+    let mut open = fills(&greedy, limits::BULK_REQUESTS_MAX / 2).await;
+    let others = fills(&modest, limits::BULK_REQUESTS_MAX / 4).await;
+    let client = server.client().with_token(&greedy);
+    client.submit(&json!({})).await;
+    drop(others);
     open.pop();
     crate::support::until("a place", || async {
-        (post(&server.client(), &[], "{}\n").await.status == StatusCode::OK).then_some(())
+        (post(&client, &[], "{}\n").await.status == StatusCode::OK).then_some(())
     })
     .await;
+}
+
+/// Takes as long as the server's patience with a line: 30 s.
+#[tokio::test]
+async fn a_line_that_trickles_is_not_waited_for() {
+    let server = Server::start(&["--workers", "0"]);
+    let (parts, mut body) = begin(&server.url).await;
+    let began = Instant::now();
+    parts.send(Bytes::from_static(b"{}\n")).unwrap();
+    assert!(next(&mut body).await.is_some());
+    let trickling = tokio::spawn(async move {
+        while parts.send(Bytes::from_static(b" ")).is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let broken = tokio::time::timeout(2 * limits::BODY_READ, body.frame()).await.expect("an end in time");
+    assert!(matches!(broken, Some(Err(_))), "{broken:?}");
+    assert!(began.elapsed() >= limits::BODY_READ, "it is waited for: {:?}", began.elapsed());
+    trickling.abort();
 }
 
 fn submit(server: &Server, arguments: &[&str]) -> Ended {

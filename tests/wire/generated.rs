@@ -193,7 +193,7 @@ fn the_errors_are_documented_as_they_are() {
 }
 
 /// What no client meets, and no test has to name: how the server goes about its own work, and what its owner may set.
-const ITS_OWN: [&str; 41] = [
+const ITS_OWN: [&str; 39] = [
     "SPANS_WAITING_MAX",
     "SPANS_SENT_EVERY",
     "SPANS_SENDING",
@@ -207,9 +207,7 @@ const ITS_OWN: [&str; 41] = [
     "TURN_DUE_MAX",
     "PRUNE_OPERATIONS_MAX",
     "PRUNE_EVENTS_MAX",
-    "PRUNE_WORKERS_MAX",
     "CACHE_BYTES_MAX",
-    "WORKER_PRESENT",
     "WRITE_WORKERS_MAX",
     "WORKER_FORGOTTEN",
     "TOKENS_USED_WRITTEN_EVERY",

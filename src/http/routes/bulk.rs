@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 
 use crate::auth::Caller;
 use crate::http::app::App;
+use crate::http::body;
 use crate::http::error::{ApiError, Code, LineError};
 use crate::http::headers::{idempotency_key, traceparent};
 use crate::http::lines::{Line, Lines};
@@ -74,10 +75,7 @@ pub(super) fn answer(
             format_args!("of a bulk request may have {} bytes", limits::BULK_KEY_BYTES_MAX).to_string();
         return Err(ApiError::at("Idempotency-Key", most));
     }
-    let Ok(place) = app.bulk().requests.clone().try_acquire_owned() else {
-        let message = "as many bulk requests are being answered as may";
-        return Err(ApiError::new(Code::TooManyRequests, message).retry_after(limits::BULK_RETRY_SECONDS));
-    };
+    let place = app.quotas.bulk(&caller.tenant)?;
     let (sender, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(limits::BULK_OUTCOMES_BYTES_MAX));
     let mut taking = Taking {
@@ -182,18 +180,21 @@ impl Taking {
     /// The lines that are there, or the first one that comes.
     async fn batch(&mut self) -> io::Result<Batch> {
         let mut batch = Batch::default();
+        // Each line has its time by itself, as a body has.
+        let (mut began, mut bytes) = (Instant::now(), 0);
         loop {
             while !batch.is_full()
                 && let Some(line) = self.lines.next()
             {
                 self.add(&mut batch, line);
+                (began, bytes) = (Instant::now(), 0);
             }
             if batch.is_full() {
                 return Ok(batch);
             }
             let more = if batch.lines.is_empty() {
                 tokio::select! {
-                    more = tokio::time::timeout(limits::BODY_READ, self.body.frame()) => {
+                    more = tokio::time::timeout_at(began + body::patience(bytes), self.body.frame()) => {
                         more.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
                     }
                     () = self.submits.app.tracker.drained() => {
@@ -214,6 +215,7 @@ impl Taking {
                 return Ok(batch);
             };
             if let Ok(data) = frame.map_err(io::Error::other)?.into_data() {
+                bytes += data.len();
                 self.lines.feed(&data);
             }
         }
@@ -252,7 +254,7 @@ impl Submits {
         }
         let lines = u32::try_from(batch.lines.len()).unwrap_or(u32::MAX);
         // Those of one request do not overtake those of another.
-        let _turn = self.app.bulk().lines.acquire_many(lines).await.map_err(io::Error::other)?;
+        let _turn = self.app.bulk_lines().acquire_many(lines).await.map_err(io::Error::other)?;
         let made = join_all(batch.lines.iter().map(|(number, line)| self.outcome(*number, line))).await;
         let mut outcomes = Vec::with_capacity(made.len() * 128);
         for outcome in made {
