@@ -10,9 +10,9 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use super::matrix::{ask, by_token};
-use super::{OPERATIONS, below, claim, made, path, report};
+use super::{OPERATIONS, below, claim, longrun, made, path, report, token};
 use crate::support::collector::Collector;
-use crate::support::{Answer, Client, Server, Stream};
+use crate::support::{Answer, Client, Programs, Server, Stream, Worker};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 /// Stands in everything that is sent.
@@ -274,4 +274,46 @@ async fn what_is_sent_shows_in_no_log_no_metric_and_no_answer_to_another() {
 #[tokio::test]
 async fn nor_over_a_database_nor_where_machines_read_the_log() {
     shows_nowhere(Some(Database::create()), "json").await;
+}
+
+/// The server's own programs and a worker elsewhere: one ends well, one badly with words about it, one says how far it is.
+#[tokio::test]
+async fn nor_in_the_logs_of_those_who_carry_it_out() {
+    let programs = Programs::new(&[
+        ("well", "cat"),
+        ("badly", "cat >&2; exit 3"),
+        (
+            "onward",
+            "echo percent=40 detail=canary-detail >&2; echo 'checkpoint=\"canary\"' >&2; echo canary >&2; cat",
+        ),
+    ]);
+    let flags = ["well", "badly", "onward"].map(|name| programs.flag(name));
+    let server = Server::start_logged(None, &[&flags[0], &flags[1], &flags[2], "--log", "trace"]);
+    let secret = token(&server, &["--scope", ALL]);
+    let client = server.client().with_token(&secret);
+    let mut workers = Vec::new();
+    for name in ["well", "badly", "onward"] {
+        let (theirs, log) = (format!("their.{name}"), ["--log", "trace", "--log-format", "json"]);
+        let mut command = longrun(&["work", "--server", &server.url, "--token", &secret, "--type", &theirs]);
+        command.args(log).arg("--").arg(programs.path(name));
+        workers.push(Worker::of(command));
+    }
+    for (operation_type, status) in [("well", "Completed"), ("badly", "Failed"), ("onward", "Completed")] {
+        for operation_type in [operation_type.to_owned(), format!("their.{operation_type}")] {
+            let body = json!({ "operationType": operation_type, "input": "canary-input", "maxAttempts": 1 });
+            let id = client.submit(&body).await;
+            let ended = client.send(Method::GET, &path(&id), &[("prefer", "wait=30")], "").await;
+            assert_eq!(ended.value()["status"], status, "{operation_type}: {}", ended.text());
+            assert!(ended.text().matches(CANARY).count() > 1, "it was carried out: {}", ended.text());
+            let is_told = ended.text().contains("canary-detail");
+            assert_eq!(is_told, operation_type.ends_with("onward"), "{}", ended.text());
+        }
+    }
+    let secrets = [&*secret, secret.rsplit_once('_').unwrap().1, CANARY].map(str::to_owned);
+    for worker in &workers {
+        let said = worker.said();
+        assert!(said.contains("working"), "{said}");
+        Place::new("the log of a worker", said).holds_none_of(&secrets);
+    }
+    Place::new("the log", server.log()).holds_none_of(&secrets);
 }
