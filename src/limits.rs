@@ -243,6 +243,11 @@ pub const BODY_BYTES_PER_SECOND_MIN: u32 = 32 << 10;
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(75);
 /// How long a client may leave the bytes of an answer unread.
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
+/// Bytes of large answers that their clients have not read yet: such an answer is memory for as long as its client likes. One
+/// tenant alone may take half of that, so that there is room for those of others.
+pub const UNREAD_BYTES_MAX: usize = 32 << 20;
+/// Bytes of an answer that is counted there: smaller ones go where the system keeps what it sends.
+pub const UNREAD_COUNTED_BYTES_MIN: usize = 64 << 10;
 /// Open connections of one listener: each costs some KiB and one of the process's files.
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Files that the process asks the system for: all connections, and some for data and programs.
@@ -293,6 +298,9 @@ pub const LIST_TOP_MAX: usize = 1000;
 pub const LIST_TOP_DEFAULT: usize = 100;
 /// Bytes of texts and payloads beyond which a page takes no further operation, so that it can be held in memory.
 pub const LIST_BYTES_MAX: usize = 4 << 20;
+/// Large pages that are made at a time, of more operations than where the client says nothing or with their payloads: each may
+/// be some MiB. The others wait for their turn.
+pub const LARGE_PAGES_AT_ONCE_MAX: usize = 8;
 /// How long a list may look for what its filter asks for, where no index finds it.
 pub const SCAN_MAX: Duration = Duration::from_secs(1);
 

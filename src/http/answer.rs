@@ -12,25 +12,38 @@ use super::headers::retry_after;
 use super::opened::Opened;
 use super::prefer::{PREFERENCE_APPLIED, Prefer};
 use super::view::OperationView;
-use crate::operation::Operation;
+use crate::operation::{Operation, TenantId};
 
 /// Headers of most answers about an operation, so that the map grows once.
 const HEADERS: usize = 8;
 
 /// An answer of this JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, ApiError> {
+    Ok(of_json(status, text(value)?))
+}
+
+/// The same with 200 to somebody who reads, and of any size: what too many have asked for and not read is 429.
+pub(super) fn shown(app: &App, tenant: &TenantId, value: &impl Serialize) -> Result<Response, ApiError> {
+    Ok(of_json(StatusCode::OK, app.unread().hold(tenant, text(value)?)?))
+}
+
+fn text(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     // Most answers are one operation without a payload.
-    let mut body = Vec::with_capacity(1024);
-    serde_json::to_writer(&mut body, value).map_err(|error| {
+    let mut text = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut text, value).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written as JSON");
         ApiError::internal()
     })?;
-    let mut response = Response::new(Body::from(body));
+    Ok(text)
+}
+
+fn of_json(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.reserve(HEADERS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    response
 }
 
 /// An answer that shows an operation: its version as `ETag`, and when to ask again until it has ended.
@@ -43,7 +56,7 @@ pub(super) fn operation(app: &App, status: StatusCode, operation: &Operation) ->
 /// The same for a reader of one, with why it has not started.
 pub(super) async fn read(app: &App, opened: &Opened, operation: &Operation) -> Result<Response, ApiError> {
     let view = opened.view(operation).waiting(app.tracker.waiting(operation).await?);
-    let mut response = json(StatusCode::OK, &view)?;
+    let mut response = shown(app, opened.tenant(), &view)?;
     poll_headers(app, operation, response.headers_mut());
     Ok(response)
 }

@@ -12,13 +12,22 @@ use super::forwarded::Proxies;
 use super::headers::Base;
 use super::quota::Quotas;
 use super::registry::Registry;
+use super::unread::Unread;
 use crate::auth::{Keys, Links};
 use crate::limits;
 use crate::tracker::Tracker;
 
-/// Shared by all routes, with the places of bulk requests' lines on their way to the store. Cheap to clone.
+/// Shared by all routes. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct App(Arc<(Parts, Semaphore)>);
+pub struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    bulk_lines: Semaphore,
+    pages: Semaphore,
+    unread: Arc<Unread>,
+}
 
 /// What a server is made of, as its routes see it.
 #[derive(Debug)]
@@ -44,11 +53,27 @@ pub struct Parts {
 impl App {
     /// An application of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new((parts, Semaphore::new(limits::BULK_LINES_MAX))))
+        Self(Arc::new(Inner {
+            parts,
+            bulk_lines: Semaphore::new(limits::BULK_LINES_MAX),
+            pages: Semaphore::new(limits::LARGE_PAGES_AT_ONCE_MAX),
+            unread: Arc::default(),
+        }))
     }
 
+    /// Places of bulk requests' lines on their way to the store.
     pub(super) fn bulk_lines(&self) -> &Semaphore {
-        &self.0.1
+        &self.0.bulk_lines
+    }
+
+    /// Places of large pages that are made.
+    pub(super) fn pages(&self) -> &Semaphore {
+        &self.0.pages
+    }
+
+    /// What clients have asked for and not read yet.
+    pub(super) fn unread(&self) -> &Arc<Unread> {
+        &self.0.unread
     }
 
     /// What the absolute URLs of an answer begin with.
@@ -67,6 +92,6 @@ impl Deref for App {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0.0
+        &self.0.parts
     }
 }

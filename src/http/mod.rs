@@ -3,7 +3,7 @@
 //! [`connection`] accepts and bounds connections; `trace` tells of requests to whoever traces them; `forwarded` says whom a proxy has a request from; `outer` stands around every request, gives it its identifier and
 //! completes its errors; [`table`] says what opens each route, [`routes`] are the routes. `body` and [`json`] read what
 //! was sent, `read` makes of it what the tracker takes, [`headers`], [`prefer`], [`etag`] and [`odata`] read what was asked;
-//! [`view`] and `answer` show an operation, `opened` says to whom, `quota` how much at a time; `docs` is what a browser reads of
+//! [`view`] and `answer` show an operation, `opened` says to whom, `quota` and `unread` how much at a time; `docs` is what a browser reads of
 //! all this. Whatever is refused, by whomever, has the one shape of [`error`].
 
 mod admin;
@@ -35,6 +35,7 @@ mod sse;
 mod standing;
 pub mod table;
 mod trace;
+mod unread;
 pub mod view;
 mod wait;
 

@@ -33,6 +33,7 @@ mod tls;
 mod tokens;
 mod traces;
 mod travel;
+mod unread;
 mod watch;
 mod work;
 mod worker;

@@ -2,7 +2,6 @@
 
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
-use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -94,5 +93,5 @@ pub(super) async fn attempts(
     let ended = app.tracker.reader().attempts(operation.seq).await?;
     let ended = ended.iter().map(AttemptView::ended);
     let value = ended.chain(AttemptView::running(&operation)).collect();
-    answer::json(StatusCode::OK, &AttemptsView { value })
+    answer::shown(&app, &caller.tenant, &AttemptsView { value })
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,6 +15,7 @@ use crate::http::odata::Options;
 use crate::http::odata::select::Selected;
 use crate::http::schema::ErrorBody;
 use crate::http::view::OperationView;
+use crate::limits;
 use crate::store::query::{Listing, Page, Query};
 
 /// A page of operations.
@@ -65,11 +66,15 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let options = Options::of_list(uri.query())?;
     let base = app.base(arrival, &uri, &headers)?;
-    let Page { operations, next, count } = find(&app, &options.query(&caller.tenant)).await?;
+    let query = options.query(&caller.tenant);
+    // Whoever waits for its turn holds nothing yet. It is never closed.
+    let is_large = query.limit > limits::LIST_TOP_DEFAULT || query.payloads;
+    let _turn = if is_large { app.pages().acquire().await.ok() } else { None };
+    let Page { operations, next, count } = find(&app, &query).await?;
     let next_link = next.map(|after| format!("{base}/v1.0/operations?{}", options.next(uri.query(), after)));
     let show = |operation| Selected { view: OperationView::of(operation), select: &options.select };
     let value = operations.iter().map(show).collect();
-    answer::json(StatusCode::OK, &PageView { count, next_link, value })
+    answer::shown(&app, &caller.tenant, &PageView { count, next_link, value })
 }
 
 /// Count operations
@@ -114,6 +119,8 @@ fn found(listing: Listing) -> Result<Page, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     #[test]

@@ -111,7 +111,7 @@ pub(super) async fn queues(
     let depths = reader.queues(&caller.tenant, None).await?;
     let now = reader.now();
     let value = depths.iter().map(|depth| QueueView::of(depth, now)).collect();
-    answer::json(StatusCode::OK, &QueuesView { value })
+    answer::shown(&app, &caller.tenant, &QueuesView { value })
 }
 
 /// Pause or limit a queue

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -116,5 +115,6 @@ pub(super) async fn workers(
     let present = app.tracker.workers(&caller.tenant).await?;
     let now = app.tracker.reader().now();
     let shown = present.iter().take(limits::WORKERS_SHOWN_MAX);
-    answer::json(StatusCode::OK, &WorkersView { value: shown.map(|it| WorkerView::of(it, now)).collect() })
+    let value = shown.map(|it| WorkerView::of(it, now)).collect();
+    answer::shown(&app, &caller.tenant, &WorkersView { value })
 }
