@@ -2,6 +2,7 @@
 //! days. [`load`] is the clients, [`process`] the servers in processes of their own, [`yardstick`] what they are held
 //! against; one file a figure; [`report`] prints them.
 
+mod abuse;
 mod claims;
 mod creates;
 mod disk;
@@ -34,7 +35,7 @@ pub struct Arguments {
     #[command(subcommand)]
     figure: Figure,
 
-    /// Seconds that each measurement runs [default: 5, retention 600]
+    /// Seconds that each measurement runs [default: 5, abuse 20, retention 600]
     #[arg(long, global = true, value_name = "SECONDS")]
     seconds: Option<u64>,
 
@@ -120,6 +121,8 @@ enum Figure {
     Retention,
     /// What progress of an operation with a large input costs the log
     Progress,
+    /// What good clients notice of slowhttptest and of floods, with bounds; needs slowhttptest
+    Abuse,
     /// A server that keeps what is over for seconds only; ends with its standard input
     #[command(hide = true)]
     Brief {
@@ -163,10 +166,11 @@ struct Plan {
     scratch: Option<PathBuf>,
 }
 
-/// Measures, and prints what was measured.
+/// Measures, and prints what was measured; an error where that is beyond a bound.
 pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
     let seconds = arguments.seconds.unwrap_or(match arguments.figure {
         Figure::Retention => 600,
+        Figure::Abuse => 20,
         _ => 5,
     });
     let plan = Plan {
@@ -189,10 +193,11 @@ pub async fn run(arguments: Arguments, json: bool) -> Result<(), LoadError> {
         Figure::Workers { programs, waiting } => workers::measure(&plan, &programs, waiting).await?,
         Figure::Retention => retention::measure(&plan).await?,
         Figure::Progress => progress::measure(&plan).await?,
+        Figure::Abuse => abuse::measure(&plan).await?,
         Figure::Brief { data, kept } => return retention::serve(&data, kept).await,
         Figure::Yardstick { which } => return yardstick::serve(&which).await,
         Figure::Worker { url, concurrency } => return lifecycles::worker(&url, concurrency).await,
     };
     report.print(json);
-    Ok(())
+    report.verdict()
 }

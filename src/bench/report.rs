@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::load::Measured;
+use super::load::{LoadError, Measured};
 
 /// The figures of one run.
 #[derive(Debug, Default, Serialize)]
@@ -18,12 +18,38 @@ struct Figure {
     unit: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     detail: String,
+    /// What it may be at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<f64>,
+}
+
+impl Figure {
+    fn is_beyond(&self) -> bool {
+        self.bound.is_some_and(|bound| self.value > bound)
+    }
 }
 
 impl Report {
     /// Adds a figure.
     pub(super) fn add(&mut self, name: &str, value: f64, unit: &'static str, detail: impl Into<String>) {
-        self.figures.push(Figure { name: name.to_owned(), value, unit, detail: detail.into() });
+        let (name, detail) = (name.to_owned(), detail.into());
+        self.figures.push(Figure { name, value, unit, detail, bound: None });
+    }
+
+    /// Adds a figure that must not be beyond a bound.
+    pub(super) fn bounded(&mut self, name: &str, value: f64, unit: &'static str, bound: f64, detail: String) {
+        self.figures.push(Figure { name: name.to_owned(), value, unit, detail, bound: Some(bound) });
+    }
+
+    /// An error that names what is beyond its bound.
+    pub(super) fn verdict(&self) -> Result<(), LoadError> {
+        let beyond = self.figures.iter().filter(|figure| figure.is_beyond());
+        let names: Vec<&str> = beyond.map(|figure| &*figure.name).collect();
+        if names.is_empty() {
+            Ok(())
+        } else {
+            Err(LoadError::Other(format!("beyond the bound: {}", names.join("; "))))
+        }
     }
 
     /// Adds a rate with its latencies.

@@ -1,5 +1,6 @@
-//! The repository's own commands: `cargo xtask test` and `cargo xtask shape`.
+//! The repository's own commands: `cargo xtask test`, `cargo xtask abuse` and `cargo xtask shape`.
 
+mod abuse;
 mod shape;
 mod test;
 
@@ -12,6 +13,7 @@ The repository's own commands.
   cargo xtask test               format, lints, shape and every test
   cargo xtask test --fast        the same without the tests that must run alone
   cargo xtask test --install     first install what is missing (CI=true implies it)
+  cargo xtask abuse              what good clients notice of slowhttptest and of floods, with bounds; --install as above
   cargo xtask shape              sizes, words and the arrows between the rooms of src
   cargo xtask shape --longest    the same, and name the longest files and functions
 ";
@@ -23,6 +25,8 @@ fn main() -> ExitCode {
         ["test", flags @ ..] => {
             test::Options::parse(flags).and_then(|options| root().and_then(|root| test::run(&root, &options)))
         }
+        ["abuse"] => root().and_then(|root| abuse::run(&root, false)),
+        ["abuse", "--install"] => root().and_then(|root| abuse::run(&root, true)),
         ["shape"] => root().and_then(|root| shape::run(&root, false)),
         ["shape", "--longest"] => root().and_then(|root| shape::run(&root, true)),
         ["help" | "--help" | "-h"] => {

@@ -2,10 +2,10 @@
 
 mod answers;
 mod plan;
-mod process;
+pub(crate) mod process;
 mod python;
 mod tally;
-mod tools;
+pub(crate) mod tools;
 mod typescript;
 
 use std::env;
@@ -33,8 +33,6 @@ impl Options {
                 }
             }
         }
-        // A machine that says it is nobody's own may be changed.
-        options.install |= env::var("CI").is_ok_and(|ci| ci == "true");
         Ok(options)
     }
 }
@@ -42,7 +40,7 @@ impl Options {
 /// Runs every step, stops at the first that fails, and says how to see just that one again.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<(), String> {
     let begun = Instant::now();
-    tools::ensure(root, options.install)?;
+    tools::ensure(root, &tools::TEST, options.install)?;
     let steps = plan::steps(options.fast, process::succeeds(root, &["cargo", "nextest", "--version"]));
     answers::clear(root)?;
     let mut total = Tally::default();

@@ -14,7 +14,7 @@ use super::tally::Tally;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs `words` at the repository's root and lets it speak for itself.
-pub(super) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
+pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let status = command(root, words).status().map_err(|error| format!("{}: {error}", words[0]))?;
     if status.success() { Ok(()) } else { Err(format!("{} {status}", words[..2].join(" "))) }
 }

@@ -1,11 +1,32 @@
-//! What the tests need beside Rust, and how it is installed on a bare Debian machine.
+//! What a command needs beside Rust, and how it is installed on a bare Debian machine.
 
 use std::env;
 use std::path::Path;
 
 use super::process;
 
-/// A program that a test starts.
+/// What one command needs.
+pub(crate) struct Needs {
+    command: &'static str,
+    programs: &'static [Program],
+    components: &'static [Component],
+}
+
+pub(crate) const TEST: Needs =
+    Needs { command: "cargo xtask test", programs: PROGRAMS, components: COMPONENTS };
+
+pub(crate) const ABUSE: Needs = Needs {
+    command: "cargo xtask abuse",
+    programs: &[Program {
+        name: "slowhttptest",
+        debian_package: "slowhttptest",
+        probe: &["sh", "-c", "command -v slowhttptest"],
+        why: "it is the bad client",
+    }],
+    components: &[],
+};
+
+/// A program that is started.
 struct Program {
     name: &'static str,
     debian_package: &'static str,
@@ -95,9 +116,10 @@ const COMPONENTS: &[Component] = &[
     },
 ];
 
-/// Installs what is missing, or says how to: no test is left out for want of a program.
-pub(super) fn ensure(root: &Path, install: bool) -> Result<(), String> {
-    let (programs, components) = missing(root);
+/// Installs what is missing, or says how to: nothing is left out for want of a program. A machine that says it is nobody's
+/// own (`CI=true`) may be changed unasked.
+pub(crate) fn ensure(root: &Path, needs: &Needs, install: bool) -> Result<(), String> {
+    let (programs, components) = missing(root, needs);
     if programs.is_empty() && components.is_empty() {
         return Ok(());
     }
@@ -106,12 +128,12 @@ pub(super) fn ensure(root: &Path, install: bool) -> Result<(), String> {
     for (name, why) in programs_why.chain(components_why) {
         println!("missing: {name} ({why})");
     }
-    if !install {
-        return Err("Install it, with root's rights or sudo:\n\n  cargo xtask test --install\n".to_owned());
+    if !install && env::var("CI").as_deref() != Ok("true") {
+        return Err(format!("Install it, with root's rights or sudo:\n\n  {} --install\n", needs.command));
     }
     install_components(root, &components)?;
     install_packages(root, &programs)?;
-    match missing(root) {
+    match missing(root, needs) {
         (programs, components) if programs.is_empty() && components.is_empty() => Ok(()),
         (programs, components) => {
             let names = programs.iter().map(|program| program.name);
@@ -121,10 +143,10 @@ pub(super) fn ensure(root: &Path, install: bool) -> Result<(), String> {
     }
 }
 
-fn missing(root: &Path) -> (Vec<&'static Program>, Vec<&'static Component>) {
-    let programs = PROGRAMS.iter().filter(|program| !process::succeeds(root, program.probe)).collect();
-    let components =
-        COMPONENTS.iter().filter(|component| !process::succeeds(root, component.probe)).collect();
+fn missing(root: &Path, needs: &Needs) -> (Vec<&'static Program>, Vec<&'static Component>) {
+    let lacks = |probe| !process::succeeds(root, probe);
+    let programs = needs.programs.iter().filter(|program| lacks(program.probe)).collect();
+    let components = needs.components.iter().filter(|component| lacks(component.probe)).collect();
     (programs, components)
 }
 
