@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::view::{FailureSchema, RetryView};
+use super::view::FailureSchema;
 use crate::operation::Status;
 
 /// A new operation. Every field is optional.
 #[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code)]
 pub(super) struct SubmitRequest {
     /// `#microsoft.graph.operation`, if it is there at all.
@@ -48,31 +48,52 @@ pub(super) struct SubmitRequest {
     #[schema(format = DateTime)]
     expiration_date_time: Option<String>,
     /// For one attempt; of an external one the longest silence of its owner.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 31_622_400)]
     timeout_seconds: Option<u32>,
     /// 3 otherwise. Not of an external one.
     #[schema(minimum = 1, maximum = 1000)]
     max_attempts: Option<u16>,
     /// Not of an external one.
-    retry: Option<RetryView>,
+    retry: Option<RetryRequest>,
     /// Up to 16, each up to 256 characters.
     labels: Option<BTreeMap<String, String>>,
     /// Of an external one.
     #[schema(minimum = 0, maximum = 100)]
     percent_complete: Option<f64>,
     /// Of an external one.
+    #[schema(max_length = 1024)]
     status_detail: Option<String>,
     /// Of an external one that is `Completed`; any JSON up to 256 KiB.
     result: Option<Value>,
     /// Of an external one that is `Completed`.
+    #[schema(max_length = 2048, format = "uri")]
     resource_location: Option<String>,
     /// Of an external one that is `Failed`.
     error: Option<FailureSchema>,
 }
 
+/// Backoff between attempts. What is left out is as it is otherwise.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code)]
+pub(super) struct RetryRequest {
+    /// Before the second attempt.
+    #[schema(minimum = 0, maximum = 31_622_400)]
+    initial_delay_seconds: Option<f64>,
+    /// By what each further delay grows.
+    #[schema(minimum = 1, maximum = 1000)]
+    factor: Option<f64>,
+    /// The longest delay, before jitter.
+    #[schema(minimum = 0, maximum = 31_622_400)]
+    max_delay_seconds: Option<f64>,
+    /// Up to this part of the delay is added at random.
+    #[schema(minimum = 0, maximum = 1)]
+    jitter: Option<f64>,
+}
+
 /// What a link is to be. Every field is optional.
 #[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code)]
 pub(super) struct LinkRequest {
     /// `view`, the only one there is.
@@ -86,6 +107,7 @@ pub(super) struct LinkRequest {
 
 /// By how much the clock is set ahead.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code)]
 pub(super) struct AdvanceRequest {
     #[schema(minimum = 0)]
@@ -94,7 +116,7 @@ pub(super) struct AdvanceRequest {
 
 /// What the owner of an external operation says of it; absent fields stay as they are.
 #[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code)]
 pub(super) struct PatchRequest {
     /// `#microsoft.graph.operation`, if it is there at all.
@@ -104,10 +126,12 @@ pub(super) struct PatchRequest {
     status: Option<Status>,
     #[schema(minimum = 0, maximum = 100)]
     percent_complete: Option<f64>,
+    #[schema(max_length = 1024)]
     status_detail: Option<String>,
     /// With `Completed`; any JSON up to 256 KiB.
     result: Option<Value>,
     /// With `Completed`.
+    #[schema(max_length = 2048, format = "uri")]
     resource_location: Option<String>,
     /// With `Failed`, which needs it.
     error: Option<FailureSchema>,
@@ -115,7 +139,7 @@ pub(super) struct PatchRequest {
 
 /// What is set for a queue; absent fields stay as they are.
 #[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code)]
 pub(super) struct QueueRequest {
     /// Whether claims pass it by.
@@ -130,56 +154,63 @@ pub(super) struct QueueRequest {
 
 /// A worker's call.
 #[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code)]
 pub(super) struct WorkRequest {
     /// A name that is fresh at each start of the worker's process.
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     worker_id: String,
     /// Up to 1000.
+    #[schema(max_items = 1000)]
     reports: Option<Vec<ReportRequest>>,
     claim: Option<ClaimRequest>,
 }
 
 /// What a worker says of an operation it holds.
 #[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = Report)]
 #[allow(dead_code)]
 pub(super) struct ReportRequest {
     id: uuid::Uuid,
+    #[schema(minimum = 0)]
     lease_token: i64,
     /// `Running`: alive; `NotStarted`: given back; or how the attempt ended.
     status: Status,
     #[schema(minimum = 0, maximum = 100)]
     percent_complete: Option<f64>,
+    #[schema(max_length = 1024)]
     status_detail: Option<String>,
     /// What the next attempt shall get; any JSON up to 64 KiB.
     checkpoint: Option<Value>,
     /// With `Completed`; any JSON up to 256 KiB.
     result: Option<Value>,
     /// With `Completed`.
+    #[schema(max_length = 2048, format = "uri")]
     resource_location: Option<String>,
     /// With `Failed`, which needs it.
     error: Option<FailureSchema>,
     /// With `Failed`: whether another attempt may help; true otherwise.
     retryable: Option<bool>,
     /// With `Failed`: the soonest moment for it.
+    #[schema(minimum = 0, maximum = 31_622_400)]
     retry_after_seconds: Option<f64>,
 }
 
 /// What a worker asks for.
 #[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = Claim)]
 #[allow(dead_code)]
 pub(super) struct ClaimRequest {
     /// Fresh for each claim; the same again asks for a lost answer.
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     id: String,
     /// Up to 16; `["default"]` otherwise.
+    #[schema(min_items = 1, max_items = 16)]
     queues: Option<Vec<String>>,
     /// Up to 64; every type otherwise.
+    #[schema(min_items = 1, max_items = 64)]
     operation_types: Option<Vec<String>>,
     /// 1 otherwise.
     #[schema(minimum = 1, maximum = 1000)]
@@ -224,4 +255,16 @@ pub(super) struct InnerError {
     request_id: String,
     #[serde(rename = "client-request-id")]
     client_request_id: Option<String>,
+}
+
+/// What a stream says at a time: a server-sent event, as the HTML standard has it. Comments between them keep it alive.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code)]
+pub(super) struct StreamEvent {
+    /// Its cursor, with which `Last-Event-ID` resumes.
+    id: String,
+    /// `snapshot`, `reset`, or what has happened: `created`, `started`, `progress` and so on.
+    event: String,
+    /// The operation as it was then, as JSON; of a `reset` an empty object.
+    data: String,
 }

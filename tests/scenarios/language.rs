@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::example;
+use crate::support::{example, programs};
 
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// The interpreter into which the built wheel is installed, in place of the one that `cargo xtask test` makes.
-const PYTHON: &str = "LONGRUN_PYTHON";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -43,19 +41,9 @@ impl Language {
     pub fn interpreter(self) -> Result<Command, String> {
         let interpreter = match self {
             Self::Rust => return Err("programs in Rust are compiled".to_owned()),
-            Self::Python => {
-                let given = std::env::var_os(PYTHON).map(PathBuf::from);
-                given.unwrap_or_else(|| example::target().join("python/bin/python"))
-            }
-            Self::TypeScript => PathBuf::from("node"),
+            Self::Python => programs::python(),
+            Self::TypeScript => programs::works(PathBuf::from("node")),
         };
-        let works = Command::new(&interpreter).arg("--version").output();
-        if works.is_ok_and(|output| output.status.success()) {
-            return Ok(Command::new(interpreter));
-        }
-        let (name, interpreter) = (self.name(), interpreter.display());
-        Err(format!(
-            "{interpreter} is missing for what is tested in {name}; this sets it up:\n\n  cargo xtask test --install\n"
-        ))
+        interpreter.map(Command::new)
     }
 }

@@ -1,10 +1,33 @@
-//! Programs for operations: scripts that a test writes.
+//! Programs: scripts that a test writes for operations, and the interpreter of those in Python.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::Server;
+use super::{Server, example};
+
+/// An interpreter, in place of the one that `cargo xtask test` makes, with what that is made of.
+const PYTHON: &str = "LONGRUN_PYTHON";
+
+/// The interpreter into which the built wheel is installed, and what else the tests need of Python's; an error where there
+/// is none.
+pub fn python() -> Result<PathBuf, String> {
+    let given = std::env::var_os(PYTHON).map(PathBuf::from);
+    works(given.unwrap_or_else(|| example::target().join("python/bin/python")))
+}
+
+/// An interpreter that can be started; an error where it cannot.
+pub fn works(interpreter: PathBuf) -> Result<PathBuf, String> {
+    let output = Command::new(&interpreter).arg("--version").output();
+    if output.is_ok_and(|output| output.status.success()) {
+        return Ok(interpreter);
+    }
+    let interpreter = interpreter.display();
+    Err(format!(
+        "{interpreter} is missing for what is tested with it; this sets it up:\n\n  cargo xtask test --install\n"
+    ))
+}
 
 /// A directory of scripts, and a place for what they leave.
 pub struct Programs {

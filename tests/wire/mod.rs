@@ -7,6 +7,7 @@ mod bulk;
 mod change;
 mod cli;
 mod config;
+mod described;
 mod docs;
 mod doctor;
 mod documents;

@@ -45,7 +45,7 @@ pub(super) async fn home(Extension(described): Extension<Described>) -> Response
     path = "/docs/{page}",
     operation_id = "readDocsPage",
     tag = "server",
-    params(("page" = String, Path, description = "Its name, as in `protocol` or `api`")),
+    params(("page" = String, Path, example = "protocol", description = "Its name, as in `protocol` or `api`")),
     responses(
         (status = 200, description = "The page", body = String, content_type = "text/html"),
         (status = 404, description = "There is none", body = ErrorBody),

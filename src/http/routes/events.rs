@@ -18,7 +18,7 @@ use crate::http::error::ApiError;
 use crate::http::opened::Opened;
 use crate::http::quota::Visitor;
 use crate::http::read::events::Filter;
-use crate::http::schema::ErrorBody;
+use crate::http::schema::{ErrorBody, StreamEvent};
 use crate::http::sse;
 use crate::limits;
 use crate::store::cursor::Cursor;
@@ -61,7 +61,7 @@ impl Start {
         ("Last-Event-ID" = Option<String>, Header, description = "Resumes after that event"),
     ),
     responses(
-        (status = 200, description = "Server-sent events, until it has ended", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Server-sent events, until it has ended", content_type = "text/event-stream", body = StreamEvent),
         (status = 204, description = "It has ended, and its end was seen"),
         (status = 400, description = "Not understood", body = ErrorBody),
         (status = 404, description = "There is none", body = ErrorBody),
@@ -127,7 +127,7 @@ pub(super) async fn follow(app: App, opened: Opened, headers: &HeaderMap) -> Res
         ("Last-Event-ID" = Option<String>, Header, description = "Resumes after that event"),
     ),
     responses(
-        (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = StreamEvent),
         (status = 400, description = "Not understood", body = ErrorBody),
     )
 )]

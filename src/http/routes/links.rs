@@ -12,7 +12,7 @@ use crate::http::app::App;
 use crate::http::arrival::Arrival;
 use crate::http::error::ApiError;
 use crate::http::opened::Opened;
-use crate::http::schema::{ErrorBody, LinkRequest};
+use crate::http::schema::{ErrorBody, LinkRequest, StreamEvent};
 use crate::http::view::OperationView;
 use crate::http::{answer, body, read};
 use crate::limits;
@@ -124,7 +124,7 @@ pub(super) async fn status(
         ("Last-Event-ID" = Option<String>, Header, description = "Resumes after that event"),
     ),
     responses(
-        (status = 200, description = "Server-sent events, until it has ended", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Server-sent events, until it has ended", content_type = "text/event-stream", body = StreamEvent),
         (status = 204, description = "It has ended, and its end was seen"),
         (status = 400, description = "Not understood", body = ErrorBody),
         (status = 404, description = "There is no such link, or it has ended", body = ErrorBody),

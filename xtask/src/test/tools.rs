@@ -85,14 +85,14 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "python3",
         debian_package: "python3",
-        probe: &["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
-        why: "the Python SDK is tested with Python 3.10 or later",
+        probe: &["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
+        why: "the Python SDK and the description of the API are tested with Python 3.11 or later",
     },
     Program {
         name: "python3's venv",
         debian_package: "python3-venv",
         probe: &["python3", "-c", "import ensurepip, venv"],
-        why: "the Python SDK is tested in an environment of its own",
+        why: "both are tested in an environment of their own",
     },
 ];
 
