@@ -28,8 +28,9 @@ const CONNECTIONS_PER_SECOND: u64 = 100;
 const LINES_BYTES: usize = 200_000_000;
 /// Bytes of one of them, about.
 const LINE_BYTES: usize = 1000;
-/// Operations that are there before: a page of them is what slow readers ask for.
-const STANDING: usize = 1000;
+/// Operations that are there before: a page of them is what slow readers ask for, and so many fill the server's caches, as those
+/// of any server are that has worked for a while.
+const STANDING: usize = 50_000;
 /// Clients that do what clients do, each on a connection of its own.
 const CLIENTS: usize = 20;
 /// Between two creates of one of them, each of which it polls: together four hundred requests a second.
