@@ -78,6 +78,8 @@ pub(super) fn steps(fast: bool, nextest: bool) -> Vec<Step> {
         Step { name: "shape", kind: Kind::None, work: Work::Shape },
         // What the SDKs in other languages are tried on; the scenarios among the tests need those built in turn.
         Step::command("build", [&["cargo", "test", "--no-run"], &TARGETS[..]].concat()),
+        // Those that tests build by the words of a guide are there then: a test has less time than they may take.
+        Step::command("examples", vec!["cargo", "build", "--workspace", "--examples"]),
         Step { name: "typescript", kind: Kind::Sdk, work: Work::TypeScript },
         Step { name: "python", kind: Kind::Sdk, work: Work::Python },
     ];
