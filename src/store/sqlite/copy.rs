@@ -1,7 +1,8 @@
 //! Copies of the file: taken beside a server that goes on, read again, brought back.
 //!
 //! A copy is taken by a process of its own, as any reader takes what it reads: of one moment, and in nobody's way. What
-//! the log has of later turns cannot be thrown away meanwhile, so it grows for as long as that takes.
+//! the log has of later turns cannot be thrown away meanwhile, so it grows for as long as that takes; the server is told
+//! ([`read_at_length`]), and does not try.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +15,8 @@ use tempfile::NamedTempFile;
 use super::error::{OpenError, Result};
 use super::migrate::{APPLICATION, SCHEMA};
 use super::open::{
-    FILE, LOCK, OTHER_CACHE_KIB, connection, hold, make, private, reading, settle, stays, sync,
+    FILE, LOCK, OTHER_CACHE_KIB, connection, hold, make, private, read_at_length, reading, settle, stays,
+    sync,
 };
 use super::registry::Meta;
 use super::{history, open};
@@ -76,16 +78,19 @@ pub(in crate::store) fn take(directory: &Path, file: &Path, tell: &mut dyn FnMut
     Ok(copied)
 }
 
-/// The store: of a running server as any reader sees it, of a stopped one held and recovered.
-fn open_beside(directory: &Path, store: &Path) -> Outcome<(Connection, Option<File>)> {
+/// The store: of a running server as any reader sees it, who needs long, of a stopped one held and recovered.
+fn open_beside(directory: &Path, store: &Path) -> Outcome<(Connection, File)> {
     let wrong = BackupError::fault(store);
     match hold(directory) {
         Ok(lock) => {
             let connection = connection(store, OpenFlags::default(), OTHER_CACHE_KIB).map_err(&wrong)?;
             settle(&connection, store).map_err(&wrong)?;
-            Ok((connection, Some(lock)))
+            Ok((connection, lock))
         }
-        Err(OpenError::Locked { .. }) => Ok((reading(store).map_err(&wrong)?, None)),
+        Err(OpenError::Locked { .. }) => {
+            let lock = read_at_length(directory).map_err(|error| wrong(error.into()))?;
+            Ok((reading(store).map_err(&wrong)?, lock))
+        }
         Err(error) => Err(error.into()),
     }
 }

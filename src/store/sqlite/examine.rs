@@ -13,7 +13,7 @@ use super::error::{Fault, OpenError, Result};
 use super::lanes::Lanes;
 use super::leases::{self, Leases};
 use super::migrate::{APPLICATION, SCHEMA};
-use super::open::{FILE, OTHER_CACHE_KIB, connection, hold, reading, refusal, settle, stays};
+use super::open::{FILE, OTHER_CACHE_KIB, connection, hold, read_at_length, reading, refusal, settle, stays};
 use super::registry::{self, Meta};
 use super::{copy, figures, history, payload, space};
 use crate::operation::{Lane, Payload, Seq, State, Timestamp};
@@ -113,18 +113,20 @@ pub struct Left {
 pub(in crate::store) fn examine(directory: &Path) -> std::result::Result<Examined, OpenError> {
     let file = directory.join(FILE);
     let refuse = |fault: Fault| refusal(&fault, directory, &file);
-    let lock = match hold(directory) {
-        Ok(lock) => Some(lock),
-        Err(OpenError::Locked { .. }) => None,
+    let (_lock, served) = match hold(directory) {
+        Ok(lock) => (lock, false),
+        Err(OpenError::Locked { .. }) => {
+            (read_at_length(directory).map_err(|error| refuse(error.into()))?, true)
+        }
         Err(error) => return Err(error),
     };
     stays(directory)?;
-    let connection = if lock.is_some() {
+    let connection = if served {
+        reading(&file).map_err(refuse)?
+    } else {
         let connection = connection(&file, OpenFlags::default(), OTHER_CACHE_KIB).map_err(refuse)?;
         settle(&connection, &file).map_err(refuse)?;
         connection
-    } else {
-        reading(&file).map_err(refuse)?
     };
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
     let application: i64 = number("application_id").map_err(|error| refuse(error.into()))?;
@@ -136,7 +138,7 @@ pub(in crate::store) fn examine(directory: &Path) -> std::result::Result<Examine
     if found > known {
         return Err(OpenError::Newer { file: file.clone(), found, known });
     }
-    let looking = Looking { connection: &connection, served: lock.is_none(), damage: Damage::default() };
+    let looking = Looking { connection: &connection, served, damage: Damage::default() };
     looking.all(directory, &file, (found, known)).map_err(refuse)
 }
 

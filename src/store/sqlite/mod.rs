@@ -75,7 +75,7 @@ pub struct SqliteStore {
     health: Arc<Health>,
     epoch: u32,
     /// Last, so that nobody else opens the file before it is closed.
-    _lock: File,
+    lock: File,
 }
 
 /// What is kept in memory beside the file.
@@ -191,7 +191,7 @@ impl Store for SqliteStore {
     fn begin(&mut self, touches: &Touches) -> std::result::Result<WorkingSet, StoreError> {
         self.health.check()?;
         self.roll_back();
-        self.log.shorten(&self.writer, &self.health);
+        self.log.shorten(&self.writer, &self.lock, &self.health);
         self.health.check()?;
         self.resident.put_aside();
         let loading = load::Loading::new(&self.writer, &mut self.resident, self.clock.now());

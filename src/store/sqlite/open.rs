@@ -10,6 +10,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
 
 use super::error::{Fault, Health, OpenError, Result};
 use super::lanes::Lanes;
@@ -92,7 +94,7 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
     let reader =
         SqliteReader::open(file.clone(), clock.clone(), epoch, resident.damage.clone()).map_err(refuse)?;
     sync(&directory).map_err(|error| refuse(error.into()))?;
-    let store = SqliteStore { log, writer, resident, clock, space, health, epoch, _lock: lock };
+    let store = SqliteStore { log, writer, resident, clock, space, health, epoch, lock };
     Ok((store, Arc::new(reader)))
 }
 
@@ -155,6 +157,22 @@ pub(super) fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: directory.to_owned() }),
         Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// Tells the server of a directory that its whole file is being read: as long as the answer is kept, it lets its log grow.
+pub(super) fn read_at_length(directory: &Path) -> std::io::Result<File> {
+    let file = File::open(directory.join(LOCK))?;
+    fcntl_lock(&file, FlockOperation::LockShared)?;
+    Ok(file)
+}
+
+/// Whether another process does, by the file that the server holds: by the other kind of lock, which knows nothing of this one.
+pub(super) fn is_read_at_length(lock: &File) -> bool {
+    match fcntl_lock(lock, FlockOperation::NonBlockingLockExclusive) {
+        // What cannot be given back ends with the process, and keeps nobody from reading but those who wait for it.
+        Ok(()) => fcntl_lock(lock, FlockOperation::Unlock).is_err(),
+        Err(error) => matches!(error, Errno::AGAIN | Errno::ACCESS),
     }
 }
 

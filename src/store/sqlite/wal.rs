@@ -3,6 +3,7 @@
 //! A thread copies the log back into the file every few MiB, which holds nobody up but under load never catches up with
 //! the writer, so the log would grow for ever. Beyond a bound the writer therefore does the rest itself, between turns.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,6 +12,7 @@ use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
 
 use super::error::{Fault, Health, Result};
+use super::open::is_read_at_length;
 
 /// Bytes of a page, and so (nearly) of a frame of the log.
 pub(super) const PAGE_BYTES: u32 = 4096;
@@ -107,8 +109,16 @@ impl Log {
 
     /// Between turns: begins the log anew when it has become too long. The file is kept and written over, which costs
     /// fewer updates of its metadata than growing it again.
-    pub(super) fn shorten(&mut self, writer: &Connection, health: &Health) {
-        if self.shared.frames.load(Ordering::Relaxed) < self.longest {
+    ///
+    /// Each try waits for those who read: the server's own are gone soon. Who reads the whole file, as for a copy, needs the log
+    /// until he is through, and says so by a lock on `held`: nothing waits for him.
+    pub(super) fn shorten(&mut self, writer: &Connection, held: &File, health: &Health) {
+        let frames = self.shared.frames.load(Ordering::Relaxed);
+        if frames < self.longest {
+            return;
+        }
+        if is_read_at_length(held) {
+            self.longest = frames + COPY_EVERY;
             return;
         }
         match run(writer, CheckpointMode::RESTART) {

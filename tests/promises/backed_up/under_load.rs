@@ -1,7 +1,10 @@
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use http::Method;
+use rustix::fs::{FlockOperation, fcntl_lock};
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -142,4 +145,40 @@ async fn a_directory_that_was_brought_back_by_other_means_is_marked() {
     assert!(ended.code == Some(1) && ended.err.contains("stop it first"), "{ended:?}");
     let answer = server.client().try_send(Method::GET, "/healthz", &[], "").await.unwrap();
     assert!(answer.status.is_success());
+}
+
+/// A copy of a large store takes minutes. This one reads nothing: it only holds what a copy does.
+#[tokio::test]
+async fn a_copy_that_takes_long_holds_nobody_up() {
+    let house = House::new();
+    let server = house.serve();
+    let client = server.client();
+    let lock = File::open(house.data.join("longrun.lock")).unwrap();
+    fcntl_lock(&lock, FlockOperation::LockShared).unwrap();
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let reader = rusqlite::Connection::open_with_flags(house.data.join("longrun.db"), flags).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM operation", [], |row| row.get::<_, i64>(0)).unwrap();
+
+    let log = || std::fs::metadata(house.data.join("longrun.db-wal")).unwrap().len() >> 20;
+    let body = json!({"status": "Completed", "result": "x".repeat(250_000)});
+    let grown_to = async |mebibytes: u64| {
+        let began = Instant::now();
+        while log() < mebibytes {
+            client.submit(&body).await;
+        }
+        began.elapsed()
+    };
+    let usual = grown_to(40).await;
+    // Beyond 64 MiB it would begin anew, and each try would wait for the reader.
+    grown_to(72).await;
+    let beyond = grown_to(112).await;
+    assert!(beyond < 3 * usual + Duration::from_secs(2), "{usual:?} for 40 MiB, then {beyond:?}");
+
+    drop((reader, lock));
+    for _ in 0..200 {
+        client.submit(&body).await;
+    }
+    assert!(log() < 112 + 16, "it begins anew once it may: {} MiB", log());
+    stop(server);
 }
