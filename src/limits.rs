@@ -106,8 +106,8 @@ pub const PROGRESS_WINDOW_SLOW: Duration = Duration::from_secs(10);
 
 // ## The intake and what is kept
 
-/// Submits that may wait for the intake loop, beyond which they are answered 503: one tenant alone may take half of that, so
-/// that there is room for those of others.
+/// Submits that may wait for the intake loop, beyond which they are answered 503, and as many cancels, patches and ends of
+/// links: one tenant alone may take half of that, so that there is room for those of others.
 pub const SUBMIT_LANE_MAX: usize = 8192;
 /// Submits that one turn of the intake loop takes, so that reports never wait long behind them.
 pub const TURN_SUBMITS_MAX: usize = 512;
@@ -124,6 +124,8 @@ pub const BULK_OUTCOMES_BYTES_MAX: usize = 2 << 20;
 pub const BULK_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a bulk request's key: that of a line adds a slash and its number.
 pub const BULK_KEY_BYTES_MAX: usize = KEY_BYTES_MAX - 21;
+/// Cancels, patches and ends of links that one turn takes: all tenants' in turn, and as few as keep no report waiting.
+pub const TURN_ORDERS_MAX: usize = TURN_SUBMITS_MAX / 2;
 /// Reports that one turn of the intake loop takes, beyond which its commit would keep others waiting.
 pub const TURN_REPORTS_MAX: usize = 2000;
 /// Operations on which time itself acts in one turn of the intake loop.

@@ -1,7 +1,7 @@
 //! Puts the rooms together and serves: the store, the tracker over it, the routes, the server's own worker tasks. Ends
 //! when it is told to, or when the store has failed.
 
-use std::fs::{DirBuilder, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -93,6 +93,7 @@ pub async fn run(settings: Settings, clock: Option<Arc<SetAhead>>) -> Result<(),
         Some(database) => Metrics::over_database(database.notify),
         None => Metrics::default(),
     });
+    let _held = hold_directory(&settings)?;
     let (store, reader) = open(&settings, time, metrics.clone()).await?;
     let traces = settings.otlp.as_deref().map(Traces::to).transpose()?.map(Arc::new);
     let options = Options { retention, clock, many, metrics, traces, ..Options::default() };
@@ -120,6 +121,15 @@ fn tell_supervisor(states: &[NotifyState]) {
     }
 }
 
+/// Of a node over a database only the socket is in its directory, and no other server's. An embedded store holds its own.
+fn hold_directory(settings: &Settings) -> Result<Option<File>, ServeError> {
+    if settings.database.is_none() {
+        return Ok(None);
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(&settings.data)?;
+    Ok(Some(sqlite::hold(&settings.data)?))
+}
+
 /// The two halves of the store that the settings name.
 async fn open(
     settings: &Settings,
@@ -132,8 +142,6 @@ async fn open(
         let (store, reader) = sqlite::open(options)?;
         return Ok((Box::new(store), reader));
     };
-    // Of such a node only its socket is in the directory.
-    DirBuilder::new().recursive(true).mode(0o700).create(&settings.data)?;
     let connections = limits::DATABASE_READS_MAX;
     let options = postgres::Options { url, notify, connections, time: None, metrics };
     // It waits for the database.
@@ -374,7 +382,7 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeErr
     Ok((listener, bound))
 }
 
-/// The socket of the machine's own requests. One that a killed server left behind goes: its data is ours by the lock.
+/// The socket of the machine's own requests. One that a killed server left behind goes: the directory is ours.
 fn bind_socket(path: &PathBuf) -> Result<UnixListener, ServeError> {
     let _ = std::fs::remove_file(path);
     let bound = UnixListener::bind(path).and_then(|listener| {

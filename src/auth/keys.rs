@@ -93,7 +93,10 @@ impl Keys {
     /// Takes note of what became of credentials at other nodes.
     pub fn learn(&self, credentials: Vec<Credential>) {
         for credential in credentials {
-            if self.get(&credential.id).is_none_or(|known| *known != credential) {
+            // What was read before a revoke, and arrives after it, brings nothing back.
+            let is_news =
+                |known: Arc<Credential>| *known != credential && (!known.revoked || credential.revoked);
+            if self.get(&credential.id).is_none_or(is_news) {
                 self.put(credential);
             }
         }
@@ -314,6 +317,17 @@ mod tests {
         let keys = Keys::new([Credential { expires, ..credential(&token) }]);
         let caller = keys.verify(&bearing(&token), now).unwrap();
         caller.lapsed(|| Timestamp::from_ticks(1001)).await;
+    }
+
+    #[test]
+    fn what_was_revoked_stays_so_whatever_an_earlier_look_had_found() {
+        let token = Token::fresh().unwrap();
+        let keys = Keys::new([Credential { revoked: true, ..credential(&token) }]);
+        keys.learn(vec![credential(&token)]);
+        assert!(keys.verify(&bearing(&token), now).is_err());
+        let keys = Keys::new([credential(&token)]);
+        keys.learn(vec![Credential { revoked: true, ..credential(&token) }]);
+        assert!(keys.verify(&bearing(&token), now).is_err());
     }
 
     #[test]

@@ -165,12 +165,16 @@ fn told(arg: &Arg, matches: &ArgMatches) -> Setting {
 /// A value without the password that a URL may hold.
 fn shown(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let Some(at) = rest[..end].rfind('@') else { return value.to_owned() };
-    match rest[..at].split_once(':') {
-        Some((user, _)) => format!("{scheme}://{user}:…{}", &rest[at..]),
-        None => value.to_owned(),
-    }
+    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+    // A password may have a slash or another @ in it.
+    let (user, place) = place.rfind('@').map_or(("", place), |at| place.split_at(at));
+    let user = user.split_once(':').map_or_else(|| user.to_owned(), |(user, _)| format!("{user}:…"));
+    let secret = |part: &str| match part.split_once('=') {
+        Some((name, _)) if name.contains("password") => format!("{name}=…"),
+        _ => part.to_owned(),
+    };
+    let query = query.map(|query| format!("?{}", query.split('&').map(secret).collect::<Vec<_>>().join("&")));
+    format!("{scheme}://{user}{place}{}", query.unwrap_or_default())
 }
 
 /// Variables that look like ours and that nothing reads, as one with a slip in its name.
@@ -202,6 +206,9 @@ mod tests {
     fn a_password_is_shown_nowhere() {
         assert_eq!(shown("postgres://longrun:s3cret@db/longrun"), "postgres://longrun:…@db/longrun");
         assert_eq!(shown("postgres://longrun:a@b:c@db,db2/longrun"), "postgres://longrun:…@db,db2/longrun");
+        assert_eq!(shown("postgres://longrun:a/b@c@db/longrun"), "postgres://longrun:…@db/longrun");
+        let in_query = "postgres://db/longrun?user=a&password=s3cret&sslmode=require";
+        assert_eq!(shown(in_query), "postgres://db/longrun?user=a&password=…&sslmode=require");
         for plain in ["postgres://db/longrun", "postgres://longrun@db/a", "https://longrun.example", "7d"] {
             assert_eq!(shown(plain), plain);
         }

@@ -3,17 +3,20 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Uri};
 use tokio::sync::Semaphore;
 
 use super::arrival::Arrival;
+use super::body;
 use super::error::ApiError;
 use super::forwarded::Proxies;
 use super::headers::Base;
 use super::quota::Quotas;
 use super::registry::Registry;
 use super::unread::Unread;
-use crate::auth::{Keys, Links};
+use crate::auth::{Caller, Denied, Keys, Links};
 use crate::limits;
 use crate::tracker::Tracker;
 
@@ -74,6 +77,21 @@ impl App {
     /// What clients have asked for and not read yet.
     pub(super) fn unread(&self) -> &Arc<Unread> {
         &self.0.unread
+    }
+
+    /// The JSON that a request brings, of a caller who still may: a body may take its time, and a token end meanwhile.
+    pub(super) async fn read_json(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        body: Body,
+        bytes_max: usize,
+    ) -> Result<Bytes, ApiError> {
+        let body = body::read_json(headers, body, bytes_max).await?;
+        if caller.has_lapsed(self.tracker.reader().now()) {
+            return Err(Denied::UnknownToken.into());
+        }
+        Ok(body)
     }
 
     /// What the absolute URLs of an answer begin with.

@@ -15,6 +15,7 @@ use super::arrival::Peer;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const OLDER: [HeaderName; 3] = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
 
 /// Networks whose machines are believed what they say of others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,9 +75,13 @@ impl Proxies {
     }
 }
 
-/// What each proxy says, the nearest last. Of `Forwarded` and `X-Forwarded-…` the one is read or the others.
+/// What each proxy says, the nearest last, in `Forwarded` or in `X-Forwarded-…`. Where there are both, a client may have sent those
+/// which the proxy does not write, and nothing of it is believed.
 fn hops(headers: &HeaderMap) -> Vec<Hop<'_>> {
     if headers.contains_key(header::FORWARDED) {
+        if OLDER.iter().any(|name| headers.contains_key(name)) {
+            return Vec::new();
+        }
         return values(headers, &header::FORWARDED).flat_map(|value| parts(value, ',')).map(hop).collect();
     }
     let list = |name: &HeaderName| -> Vec<&str> {
@@ -204,9 +209,9 @@ mod tests {
         let older = [("x-forwarded-for", "127.0.0.1, 192.0.2.1, 10.0.0.7"), ("x-forwarded-proto", "https")];
         assert_eq!(asked("10.1.2.3", &older).0, "192.0.2.1");
         assert_eq!(asked("10.1.2.3", &older).1, "https");
-        // What a client sends as X-Forwarded-For has no say beside the header of the standard.
+        // The one or the other is a client's own.
         let both = [("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=192.0.2.1")];
-        assert_eq!(asked("10.1.2.3", &both).0, "192.0.2.1");
+        assert_eq!(asked("10.1.2.3", &both).0, "10.1.2.3");
     }
 
     #[test]

@@ -39,7 +39,6 @@ mod unread;
 pub mod view;
 mod wait;
 
-use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
 use bytes::Bytes;
 
@@ -59,13 +58,8 @@ pub fn open_router(app: App, is_loopback: bool) -> Router {
 
 /// The router of every route, the description of itself included.
 pub fn router(app: App) -> Router {
-    let traces = app.tracker.traces().cloned();
     let (router, document) = routes::table(app).finish();
     // Names and schemas have no way to fail.
     let document = serde_json::to_vec(&document).unwrap_or_default();
-    let router = match traces {
-        Some(traces) => router.layer(from_fn_with_state(traces, trace::request)),
-        None => router,
-    };
     router.layer(Extension(routes::Described::new(Bytes::from(document))))
 }

@@ -78,6 +78,9 @@ impl Opened {
         };
         loop {
             let left = link.expires.since(now());
+            if left.is_zero() {
+                return;
+            }
             tokio::time::sleep(left.min(limits::LEAVE_CHECKED_EVERY)).await;
             match self.read(app).await {
                 Err(error) if error.code() == Code::ItemNotFound => return,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::{SmallVec, smallvec};
 
 use super::error::{ApiError, Code};
 use super::opened::Opened;
@@ -51,13 +52,8 @@ impl Quotas {
     }
 
     /// A place among those whose answer is held back; 429 where all are taken.
-    pub(super) fn wait(&self, opened: &Opened) -> Result<Place<'_>, ApiError> {
-        self.waiting.take(Visitor::of(opened))
-    }
-
-    /// The same for a worker's claim.
-    pub(super) fn claim(&self, caller: &Caller) -> Result<Place<'_>, ApiError> {
-        self.waiting.take(caller.token.clone().map(Visitor::Token))
+    pub(super) fn wait(&self, visitor: Option<Visitor>) -> Result<Place<'_>, ApiError> {
+        self.waiting.take(visitor)
     }
 
     /// A place among those who watch. A stream outlives the call that began it.
@@ -89,18 +85,32 @@ impl Quotas {
 pub(super) enum Visitor {
     /// Whoever shows this token.
     Token(Arc<str>),
-    /// Whoever has a link to this operation.
-    Link(Seq),
+    /// Whoever has a link to this operation of a tenant.
+    Link(TenantId, Seq),
 }
 
 impl Visitor {
     /// Who asks; none is not counted.
     pub(super) fn of(opened: &Opened) -> Option<Self> {
         match opened {
-            Opened::ByToken(caller, _) => caller.token.clone().map(Self::Token),
-            Opened::ByLink(link) => Some(Self::Link(link.seq)),
+            Opened::ByToken(caller, _) => Self::of_caller(caller),
+            Opened::ByLink(link) => Some(Self::Link(link.tenant.clone(), link.seq)),
         }
     }
+
+    /// The same of a caller.
+    pub(super) fn of_caller(caller: &Caller) -> Option<Self> {
+        caller.token.clone().map(Self::Token)
+    }
+}
+
+/// Who is counted as one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Party {
+    Token(Arc<str>),
+    Link(Seq),
+    /// All links of a tenant: it makes as many as it likes.
+    LinksOf(TenantId),
 }
 
 /// How many of each there are.
@@ -108,7 +118,7 @@ impl Visitor {
 struct Crowd {
     of_token: usize,
     of_link: usize,
-    counts: Mutex<HashMap<Visitor, usize>>,
+    counts: Mutex<HashMap<Party, usize>>,
 }
 
 impl Crowd {
@@ -116,7 +126,7 @@ impl Crowd {
         Self { of_token, of_link, counts: Mutex::default() }
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<Visitor, usize>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<Party, usize>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,26 +134,39 @@ impl Crowd {
         self.enter(visitor.as_ref()).map(|()| Place { crowd: self, visitor }).ok_or_else(crowded)
     }
 
+    /// As what a visitor counts, and how many of each there may be.
+    fn parties(&self, visitor: &Visitor) -> SmallVec<[(Party, usize); 2]> {
+        match visitor {
+            Visitor::Token(token) => smallvec![(Party::Token(token.clone()), self.of_token)],
+            Visitor::Link(tenant, seq) => {
+                smallvec![(Party::Link(*seq), self.of_link), (Party::LinksOf(tenant.clone()), self.of_token)]
+            }
+        }
+    }
+
     fn enter(&self, visitor: Option<&Visitor>) -> Option<()> {
         let Some(visitor) = visitor else { return Some(()) };
-        let most = match visitor {
-            Visitor::Token(_) => self.of_token,
-            Visitor::Link(_) => self.of_link,
-        };
+        let parties = self.parties(visitor);
         let mut counts = self.counts();
-        let count = counts.entry(visitor.clone()).or_default();
-        let fits = *count < most;
-        *count += usize::from(fits);
-        fits.then_some(())
+        let fits = |(party, most): &(Party, usize)| counts.get(party).is_none_or(|count| count < most);
+        if !parties.iter().all(fits) {
+            return None;
+        }
+        for (party, _) in parties {
+            *counts.entry(party).or_default() += 1;
+        }
+        Some(())
     }
 
     fn leave(&self, visitor: Option<&Visitor>) {
         let Some(visitor) = visitor else { return };
         let mut counts = self.counts();
-        if let Some(count) = counts.get_mut(visitor) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(visitor);
+        for (party, _) in self.parties(visitor) {
+            if let Some(count) = counts.get_mut(&party) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&party);
+                }
             }
         }
     }
@@ -316,7 +339,8 @@ mod tests {
     fn places_are_counted_for_each_visitor_and_given_back() {
         let crowd = Crowd::new(3, 2);
         let token = |name: &str| Some(Visitor::Token(Arc::from(name)));
-        for (visitor, most) in [(token("a"), 3), (token("b"), 3), (Some(Visitor::Link(Seq(1))), 2)] {
+        let link = |seq| Some(Visitor::Link(TenantId::default(), Seq(seq)));
+        for (visitor, most) in [(token("a"), 3), (token("b"), 3), (link(1), 2)] {
             let mut places: Vec<_> = (0..most).map(|_| crowd.take(visitor.clone()).unwrap()).collect();
             let refused = crowd.take(visitor.clone()).unwrap_err();
             assert_eq!(refused.code(), Code::TooManyRequests);
@@ -324,6 +348,11 @@ mod tests {
             places.push(crowd.take(visitor.clone()).unwrap());
             assert!(crowd.take(visitor).is_err());
         }
+        assert!(crowd.counts().is_empty());
+        // However many links a tenant makes.
+        let links = [link(1), link(1), link(2)].map(|link| crowd.take(link).unwrap());
+        assert!(crowd.take(link(3)).is_err() && crowd.take(token("a")).is_ok());
+        drop(links);
         assert!(crowd.counts().is_empty());
         let nobody: Vec<_> = (0..10).map(|_| crowd.take(None).unwrap()).collect();
         assert_eq!((nobody.len(), crowd.counts().len()), (10, 0));

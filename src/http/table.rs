@@ -21,6 +21,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::app::App;
 use super::error::{ApiError, Code};
+use super::trace::{self, Traced};
 use super::{cors, opened, shared};
 use crate::auth::{self, Scope};
 
@@ -90,13 +91,21 @@ impl Table {
                 }
             }
         }
+        let path = Arc::new(paths.paths.keys().next().cloned().unwrap_or_default());
+        let methods = match self.app.tracker.traces().cloned() {
+            Some(traces) if scope != Scope::Public => {
+                let of_route = Traced { traces, route: path.clone() };
+                methods.layer(from_fn_with_state(of_route, trace::request))
+            }
+            _ => methods,
+        };
         let app = self.app.clone();
         let guarded = match scope {
             Scope::Public => methods,
             Scope::Link => methods.layer(from_fn_with_state(app, opened::by_link)),
             _ => methods.layer(layer_fn(move |inner| Guard { inner, app: app.clone(), scope })),
         };
-        let taken = TakenBy(Arc::new(paths.paths.keys().next().cloned().unwrap_or_default()));
+        let taken = TakenBy(path);
         let named = guarded.layer(MapResponseLayer::new(move |mut response: Response| {
             response.extensions_mut().insert(taken.clone());
             response

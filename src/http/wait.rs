@@ -7,18 +7,20 @@ use std::time::Duration;
 use super::app::App;
 use super::error::ApiError;
 use super::opened::Opened;
+use super::quota::Place;
 use crate::metrics::Present;
 use crate::operation::Operation;
 
-/// Reads an operation until `enough` says so, at most for so long; then as it is. No change in between is missed.
+/// Reads an operation until `enough` says so, at most for so long; then as it is. No change in between is missed. Whoever
+/// waits has a place among those who do.
 pub(super) async fn until(
     app: &App,
     opened: &Opened,
     longest: Duration,
+    _place: Place<'_>,
     enough: impl Fn(&Operation) -> bool,
 ) -> Result<Arc<Operation>, ApiError> {
     let _present = Present::of(&app.tracker.metrics().requests.waiting);
-    let _place = app.quotas.wait(opened)?;
     let mut follow = app.tracker.follow(opened.tenant(), opened.id());
     let mut lapsed = pin!(opened.lapsed(app));
     let patience = tokio::time::sleep(longest);

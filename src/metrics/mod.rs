@@ -22,7 +22,7 @@ use prometheus_client::registry::Registry;
 
 pub use database::Database;
 pub use operations::{OfQueue, Operations};
-pub use requests::{Cut, Requests};
+pub use requests::{Cut, Requests, word};
 pub use turns::Turns;
 
 /// What every name begins with.

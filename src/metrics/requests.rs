@@ -124,8 +124,8 @@ impl From<Cut> for Why {
     }
 }
 
-/// A method that is known; anybody may send any word.
-fn word(method: &Method) -> &'static str {
+/// The word for a method, `other` for one that is not known: anybody may send any.
+pub fn word(method: &Method) -> &'static str {
     const KNOWN: [Method; 7] = [
         Method::GET,
         Method::POST,

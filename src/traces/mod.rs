@@ -67,10 +67,17 @@ impl Traces {
     }
 
     /// A request that was answered just now, by the path of its route: its own may hold a secret.
-    pub fn request(&self, parent: Traceparent, method: &str, route: &str, status: u16, took: Duration) {
+    pub fn request(
+        &self,
+        parent: Traceparent,
+        method: &'static str,
+        route: &str,
+        status: u16,
+        took: Duration,
+    ) {
         let until = SystemTime::now();
         let attributes = vec![
-            KeyValue::new("http.request.method", method.to_owned()),
+            KeyValue::new("http.request.method", method),
             KeyValue::new("http.route", route.to_owned()),
             KeyValue::new("http.response.status_code", i64::from(status)),
         ];

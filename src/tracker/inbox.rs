@@ -1,4 +1,5 @@
-//! Where entries wait for the loop, in three lanes: what running work needs is never behind new work.
+//! Where entries wait for the loop, in lanes: what running work needs is never behind new work, nor behind what one tenant
+//! sends too much of.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,8 +29,10 @@ pub struct Inbox {
 
 #[derive(Debug, Default)]
 struct Lanes {
-    /// Reports, cancels, patches, credentials: bounded by the leases and by people.
+    /// Reports, and what the server says itself: bounded by the leases.
     urgent: VecDeque<Entry>,
+    /// Cancels, patches, ends of links, each tenant's in a line of its own.
+    orders: FairLine,
     /// Claims without reports: bounded by the workers.
     claims: VecDeque<Entry>,
     /// Submits, retries, deletes and changes of queues, each tenant's in a line of its own.
@@ -97,7 +100,7 @@ impl FairLine {
 /// What one turn takes, in the order in which it is applied.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The entries: urgent, then claims, then fresh.
+    /// The entries: urgent, then orders, then claims, then fresh.
     pub entries: Vec<Entry>,
     /// What sets the clock ahead after them.
     pub journeys: Vec<Journey>,
@@ -138,6 +141,11 @@ impl Inbox {
                 Entry::Exchange(exchange, _) => exchange.reports.len(),
                 _ => 1,
             };
+            entries.push(entry);
+        }
+        let orders_max = entries.len() + limits::TURN_ORDERS_MAX;
+        while entries.len() < orders_max {
+            let Some(entry) = lanes.orders.pop() else { break };
             entries.push(entry);
         }
         entries.extend(lanes.claims.drain(..));
@@ -181,7 +189,8 @@ impl Inbox {
     /// How many entries wait.
     pub fn backlog(&self) -> Backlog {
         let lanes = self.lanes();
-        Backlog { urgent: lanes.urgent.len(), claims: lanes.claims.len(), fresh: lanes.fresh.len }
+        let urgent = lanes.urgent.len() + lanes.orders.len;
+        Backlog { urgent, claims: lanes.claims.len(), fresh: lanes.fresh.len }
     }
 
     /// Takes nothing in any more; what waits is still carried out.
@@ -193,7 +202,8 @@ impl Inbox {
 
 impl Lanes {
     fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.claims.is_empty() && self.fresh.len == 0 && self.journeys.is_empty()
+        let lines = self.orders.len + self.fresh.len;
+        self.urgent.is_empty() && self.claims.is_empty() && lines == 0 && self.journeys.is_empty()
     }
 }
 
@@ -204,19 +214,21 @@ impl Door for Inbox {
         if lanes.closed && !matches!(entry, Entry::Return(_)) {
             return Err(Denied::ShuttingDown);
         }
-        let fresh_of = match &entry {
-            Entry::Submit(submit, _) => Some(&submit.submission.spec.lane.tenant),
+        let line_of = match &entry {
+            Entry::Submit(submit, _) => Some((&mut lanes.fresh, &submit.submission.spec.lane.tenant)),
             Entry::Command(order, _) if matches!(order.command, Command::Retry | Command::Delete) => {
-                Some(&order.tenant)
+                Some((&mut lanes.fresh, &order.tenant))
             }
-            Entry::Queue(order, _) => Some(&order.tenant),
+            Entry::Command(order, _) => Some((&mut lanes.orders, &order.tenant)),
+            Entry::Queue(order, _) => Some((&mut lanes.fresh, &order.tenant)),
             _ => None,
         };
-        if let Some(tenant) = fresh_of.cloned() {
-            if !lanes.fresh.takes(&tenant, self.submits_max) {
+        if let Some((line, tenant)) = line_of {
+            let tenant = tenant.clone();
+            if !line.takes(&tenant, self.submits_max) {
                 return Err(Denied::Overloaded);
             }
-            lanes.fresh.push(tenant, entry);
+            line.push(tenant, entry);
         } else if matches!(&entry, Entry::Exchange(exchange, _) if exchange.reports.is_empty()) {
             lanes.claims.push_back(entry);
         } else {

@@ -1,5 +1,5 @@
 //! The one door to the operations. Everything that changes one is handed to the intake loop ([`intake`]), which takes
-//! what waits in its three lanes ([`inbox`]), has loaded what that needs ([`touches`]), applies it to the working set
+//! what waits in its lanes ([`inbox`]), has loaded what that needs ([`touches`]), applies it to the working set
 //! ([`turn`]; of paused and limited queues: [`queues`]), offers what became ready to the
 //! claims that wait ([`offer`], [`claims`]), commits once, and only then answers and publishes ([`answer`]).
 //! Where several nodes share the store, events are published in the order of all commits instead ([`tail`]).

@@ -463,6 +463,14 @@ mod alone {
         assert_eq!(ask(&greedy, "wait=1").await, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(ask(&greedy, "").await, StatusCode::OK, "who does not wait is answered");
         assert_eq!(ask(&modest, "wait=1").await, StatusCode::OK, "and who has another token");
+        let wish = [("content-type", "application/json"), ("prefer", "wait=1")];
+        let made = client.send(Method::POST, OPERATIONS, &wish, r#"{"isExternal": true}"#).await;
+        assert_eq!(made.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(
+            client.get(&format!("{OPERATIONS}/$count")).await.text(),
+            "1",
+            "who is refused has made nothing"
+        );
         client.json(Method::PATCH, &path(&id), &[], &json!({ "status": "Completed" })).await;
         let answers = waiting.join_all().await;
         let good = answers.iter().filter(|status| **status == StatusCode::OK).count();

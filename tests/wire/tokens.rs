@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use longrun::limits;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{OPERATIONS, longrun, made, path, quiet, revoke, run, token};
 use crate::support::{Client, Server, until};
@@ -42,9 +43,14 @@ async fn all_that_goes_on_ends(owner: &Client, client: &Client, end: impl AsyncF
             wait(OPERATIONS.to_owned(), Some(json!({ "isExternal": true }))),
             wait("/v1.0/work".to_owned(), Some(claim)),
         );
-        for answer in [read, submitted, claimed] {
+        for answer in [read, claimed] {
             assert_eq!((answer.status, &*answer.code()), (StatusCode::UNAUTHORIZED, "unauthenticated"));
         }
+        assert_eq!(
+            submitted.status,
+            StatusCode::CREATED,
+            "it was made: whoever repeats it would make another"
+        );
         assert_eq!(one.rest().await, []);
         let told: Vec<_> = many.rest().await.into_iter().map(|event| event.event).collect();
         assert_eq!(told, ["created"], "that of the submit, and no more");
@@ -125,4 +131,31 @@ fn a_life_that_is_none_is_refused() {
         command.arg("--data").arg(scratch.path());
         assert_eq!(run(command).code, Some(code), "{life}");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_while_its_body_comes_hands_nothing_in() {
+    let server = quiet();
+    let owner = server.client().with_token(&token(&server, &["--scope", ALL]));
+    let told = made(&server, &["--scope", ALL]);
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST {OPERATIONS} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Authorization: Bearer {}\r\nContent-Length: 2\r\n\r\n{{",
+        told["token"].as_str().unwrap()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Whether its head was read before or after the end, nothing may come of it.
+    let client = server.client().with_token(told["token"].as_str().unwrap());
+    revoke(&server, told["id"].as_str().unwrap());
+    until("the token to open nothing", async || {
+        (client.get(OPERATIONS).await.status == StatusCode::UNAUTHORIZED).then_some(())
+    })
+    .await;
+    stream.write_all(b"}").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(owner.get(&format!("{OPERATIONS}/$count")).await.text(), "0");
 }

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{OPERATIONS, longrun, path, quiet, run};
+use super::{OPERATIONS, longrun, path, quiet, run, token};
 use crate::support::collector::{Collector, Span};
 use crate::support::{Client, Programs, Server};
 
@@ -118,6 +118,23 @@ async fn a_trace_that_is_not_recorded_is_told_to_nobody() {
     let spans = collector.trace(&recorded, 1).await;
     assert_eq!(spans[0].name, "GET /v1.0/operations/{id}");
     assert!(collector.spans().iter().all(|span| span.trace == recorded), "{:?}", collector.spans());
+}
+
+#[tokio::test]
+async fn what_strangers_ask_is_told_to_nobody() {
+    let collector = Collector::start().await;
+    let server = Server::start(&["--workers", "0", "--otlp", &collector.url]);
+    let stranger = server.client();
+    let owner = stranger.with_token(&token(&server, &["--scope", "Operation.Read"]));
+    let trace = trace_of(4);
+    let headers = [("traceparent", &*traceparent(&trace, "01"))];
+    for path in ["/healthz", OPERATIONS, "/v1.0/links/none", "/nowhere", "/docs"] {
+        stranger.send(Method::GET, path, &headers, "").await;
+        stranger.send(Method::PUT, path, &headers, "").await;
+    }
+    owner.send(Method::GET, OPERATIONS, &headers, "").await;
+    let spans = collector.trace(&trace, 1).await;
+    assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["GET /v1.0/operations"]);
 }
 
 #[tokio::test]

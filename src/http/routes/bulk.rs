@@ -30,7 +30,7 @@ use crate::http::lines::{Line, Lines};
 use crate::http::read;
 use crate::limits;
 use crate::operation::{OperationId, Status, Traceparent};
-use crate::tracker::entry::{Denied, Submitted};
+use crate::tracker::entry::Submitted;
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 /// Between two tries of a line that there is no room for.
@@ -155,7 +155,7 @@ impl Taking {
         loop {
             let batch = self.batch().await?;
             let last = batch.last;
-            self.submits.pace(batch.lines.len()).await?;
+            self.submits.pace(batch.lines.len(), sender).await?;
             let outcomes = self.submits.outcomes(batch).await?;
             // A batch has no more than are kept.
             let bytes =
@@ -235,68 +235,99 @@ impl Taking {
 
 impl Submits {
     /// Waits until its token may create so many more, however long that takes; ends where it may nothing any more.
-    async fn pace(&self, lines: usize) -> io::Result<()> {
+    async fn pace(&self, lines: usize, sender: &mpsc::UnboundedSender<Told>) -> io::Result<()> {
         for _ in 0..lines {
             while self.app.quotas.create(&self.caller).is_err() {
                 tokio::time::sleep(PAUSE).await;
+                if sender.is_closed() || self.app.tracker.is_draining() {
+                    return Err(io::Error::other(
+                        "nobody reads the outcomes, or this server is shutting down",
+                    ));
+                }
             }
-            if self.caller.has_lapsed(self.app.tracker.reader().now()) {
-                return Err(io::Error::other("the token has ended"));
-            }
+        }
+        self.may_go_on()
+    }
+
+    fn may_go_on(&self) -> io::Result<()> {
+        if self.caller.has_lapsed(self.app.tracker.reader().now()) {
+            return Err(io::Error::other("the token has ended"));
         }
         Ok(())
     }
 
     /// Makes a batch durable: what became of its lines, in their order.
+    ///
+    /// Those that find no place among the submits, where others of the tenant fill it, are tried again for a while. They hold
+    /// nothing up meanwhile that lines of other requests need.
     async fn outcomes(&self, batch: Batch) -> io::Result<Vec<u8>> {
-        if batch.lines.is_empty() {
-            return Ok(Vec::new());
+        let patience = Instant::now() + limits::BULK_PATIENCE;
+        let mut made: Vec<Option<Outcome>> = batch.lines.iter().map(|_| None).collect();
+        loop {
+            let missing: Vec<usize> = (0..made.len()).filter(|&place| made[place].is_none()).collect();
+            if missing.is_empty() {
+                break;
+            }
+            let is_last = Instant::now() >= patience;
+            for (place, outcome) in missing.iter().zip(self.tries(&batch, &missing, is_last).await?) {
+                made[*place] = outcome;
+            }
+            if made.iter().any(Option::is_none) {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
-        let lines = u32::try_from(batch.lines.len()).unwrap_or(u32::MAX);
-        // Those of one request do not overtake those of another.
-        let _turn = self.app.bulk_lines().acquire_many(lines).await.map_err(io::Error::other)?;
-        let made = join_all(batch.lines.iter().map(|(number, line)| self.outcome(*number, line))).await;
         let mut outcomes = Vec::with_capacity(made.len() * 128);
-        for outcome in made {
-            serde_json::to_writer(&mut outcomes, &outcome)?;
+        for outcome in made.iter().flatten() {
+            serde_json::to_writer(&mut outcomes, outcome)?;
             outcomes.push(b'\n');
         }
         Ok(outcomes)
     }
 
-    async fn outcome(&self, number: u64, line: &Line) -> Outcome {
-        let made = match line {
-            Line::Whole(text) => self.submit(number, text).await,
-            Line::TooLong => {
-                let message = format!("the line is longer than {} bytes", limits::BODY_BYTES_MAX);
-                Err(ApiError::new(Code::PayloadTooLarge, message))
+    /// Hands lines of a batch in, once; none for one that found no place, unless it is the last time.
+    async fn tries(
+        &self,
+        batch: &Batch,
+        places: &[usize],
+        is_last: bool,
+    ) -> io::Result<Vec<Option<Outcome>>> {
+        let lines = u32::try_from(places.len()).unwrap_or(u32::MAX);
+        // Those of one request do not overtake those of another.
+        let _turn = self.app.bulk_lines().acquire_many(lines).await.map_err(io::Error::other)?;
+        self.may_go_on()?;
+        let tries = places.iter().map(async |&place| {
+            let (number, line) = &batch.lines[place];
+            match self.submit(*number, line).await {
+                Ok(Submitted { operation, replayed }) => {
+                    let operation = Summary { id: operation.spec.id, status: operation.status() };
+                    let (line, status) = (*number, StatusCode::CREATED.as_u16());
+                    Some(Outcome { line, status, replayed, operation: Some(operation), error: None })
+                }
+                Err(error) if error.code() == Code::Overloaded && !is_last => None,
+                Err(error) => {
+                    let (line, status) = (*number, error.code().status().as_u16());
+                    Some(Outcome {
+                        line,
+                        status,
+                        replayed: false,
+                        operation: None,
+                        error: Some(error.into()),
+                    })
+                }
             }
-        };
-        match made {
-            Ok(Submitted { operation, replayed }) => {
-                let operation = Summary { id: operation.spec.id, status: operation.status() };
-                let status = StatusCode::CREATED.as_u16();
-                Outcome { line: number, status, replayed, operation: Some(operation), error: None }
-            }
-            Err(error) => {
-                let status = error.code().status().as_u16();
-                Outcome { line: number, status, replayed: false, operation: None, error: Some(error.into()) }
-            }
-        }
+        });
+        Ok(join_all(tries).await)
     }
 
-    /// Hands one in. While others fill the lane of submits, it waits for a place.
-    async fn submit(&self, number: u64, text: &[u8]) -> Result<Submitted, ApiError> {
+    async fn submit(&self, number: u64, line: &Line) -> Result<Submitted, ApiError> {
+        let Line::Whole(text) = line else {
+            let message = format!("the line is longer than {} bytes", limits::BODY_BYTES_MAX);
+            return Err(ApiError::new(Code::PayloadTooLarge, message));
+        };
         let key = self.key.as_ref().map(|key| format!("{key}/{number}"));
-        let patience = Instant::now() + limits::BULK_PATIENCE;
-        loop {
-            let now = self.app.tracker.reader().now();
-            let mut submit = read::submission::read(text, key.as_deref(), &self.caller, now)?;
-            submit.submission.spec.traceparent = self.traceparent;
-            match self.app.tracker.submit_bare(submit).await {
-                Err(Denied::Overloaded) if Instant::now() < patience => tokio::time::sleep(PAUSE).await,
-                made => return Ok(made?),
-            }
-        }
+        let now = self.app.tracker.reader().now();
+        let mut submit = read::submission::read(text, key.as_deref(), &self.caller, now)?;
+        submit.submission.spec.traceparent = self.traceparent;
+        Ok(self.app.tracker.submit_bare(submit).await?)
     }
 }

@@ -154,7 +154,7 @@ pub(super) async fn of_many(
     // So that its client resumes here even before the first event, and proxies have something to hand on.
     first.push_back(sse::keep_alive(Some(history.cursor(from))));
     watcher.place(from, history.last);
-    let (seat, clock) = (app.quotas.watch(caller.token.clone().map(Visitor::Token))?, app.clone());
+    let (seat, clock) = (app.quotas.watch(Visitor::of_caller(&caller))?, app.clone());
     let lapsed = Box::pin(async move {
         let _seat = seat;
         caller.lapsed(|| clock.tracker.reader().now()).await;

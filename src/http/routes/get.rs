@@ -11,6 +11,7 @@ use crate::http::error::ApiError;
 use crate::http::etag::{ETag, Tags};
 use crate::http::opened::Opened;
 use crate::http::prefer::Prefer;
+use crate::http::quota::Visitor;
 use crate::http::schema::ErrorBody;
 use crate::http::view::OperationView;
 use crate::http::{answer, wait};
@@ -57,7 +58,8 @@ pub(super) async fn show(app: &App, opened: &Opened, headers: &HeaderMap) -> Res
                 Some(_) => !is_known(operation),
                 None => operation.status().is_terminal(),
             };
-            wait::until(app, opened, longest, enough).await?
+            let place = app.quotas.wait(Visitor::of(opened))?;
+            wait::until(app, opened, longest, place, enough).await?
         }
         None => opened.read(app).await?,
     };

@@ -14,7 +14,7 @@ use crate::http::error::ApiError;
 use crate::http::opened::Opened;
 use crate::http::schema::{ErrorBody, LinkRequest, StreamEvent};
 use crate::http::view::OperationView;
-use crate::http::{answer, body, read};
+use crate::http::{answer, read};
 use crate::limits;
 use crate::operation::{Command, Timestamp};
 
@@ -67,7 +67,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let id = id(&path)?;
     let (head, body) = request.into_parts();
-    let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
+    let body = app.read_json(&caller, &head.headers, body, limits::BODY_BYTES_MAX).await?;
     let wish = read::link::read(&body, app.tracker.reader().now())?;
     let base = app.base(arrival, &head.uri, &head.headers)?;
     let link = if wish.revoke {

@@ -11,7 +11,7 @@ use crate::http::error::ApiError;
 use crate::http::etag::Tags;
 use crate::http::schema::{ErrorBody, PatchRequest};
 use crate::http::view::OperationView;
-use crate::http::{answer, body, read};
+use crate::http::{answer, read};
 use crate::limits;
 use crate::operation::Command;
 
@@ -44,7 +44,7 @@ pub(super) async fn patch(
 ) -> Result<Response, ApiError> {
     let id = id(&path)?;
     let (head, body) = request.into_parts();
-    let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
+    let body = app.read_json(&caller, &head.headers, body, limits::BODY_BYTES_MAX).await?;
     let said = read::patch::read(&body)?;
     let expected = match Tags::if_match(&head.headers) {
         Some(Tags::List(tags)) => Some(tags.iter().map(|tag| (tag.seq, tag.version)).collect()),

@@ -10,7 +10,7 @@ use crate::auth::Caller;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::schema::{ErrorBody, QueueRequest};
-use crate::http::{answer, body, read};
+use crate::http::{answer, read};
 use crate::limits;
 use crate::operation::{Name, Timestamp};
 use crate::store::QueueDepth;
@@ -137,7 +137,7 @@ pub(super) async fn patch(
 ) -> Result<Response, ApiError> {
     let name = read::queue::name(&path)?;
     let (head, body) = request.into_parts();
-    let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
+    let body = app.read_json(&caller, &head.headers, body, limits::BODY_BYTES_MAX).await?;
     let change = read::queue::read(&body)?;
     let depth = app.tracker.control(QueueOrder { tenant: caller.tenant.clone(), name, change }).await?;
     let (queue, controls) = (&depth.queue, &depth.controls);

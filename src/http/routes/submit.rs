@@ -1,5 +1,7 @@
 //! Handing an operation in.
 
+use std::sync::Arc;
+
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -13,9 +15,10 @@ use crate::http::error::ApiError;
 use crate::http::headers::{idempotency_key, traceparent};
 use crate::http::opened::Opened;
 use crate::http::prefer::Prefer;
+use crate::http::quota::Visitor;
 use crate::http::schema::{ErrorBody, SubmitRequest};
 use crate::http::view::OperationView;
-use crate::http::{answer, body, read, wait};
+use crate::http::{answer, read, wait};
 use crate::limits;
 use crate::operation::Operation;
 
@@ -63,17 +66,22 @@ pub(super) async fn submit(
     }
     let allowance = app.quotas.create(&caller)?;
     let prefer = Prefer::read(&head.headers);
-    let body = body::read_json(&head.headers, body, limits::BODY_BYTES_MAX).await?;
+    let body = app.read_json(&caller, &head.headers, body, limits::BODY_BYTES_MAX).await?;
     let key = idempotency_key(&head.headers)?;
     let mut submit = read::submission::read(&body, key.as_deref(), &caller, app.tracker.reader().now())?;
     submit.submission.spec.traceparent = traceparent(&head.headers);
     let base = app.base(arrival, &head.uri, &head.headers)?;
 
+    // Before: who finds no place is refused, and what was taken in is never.
+    let place = prefer.wait().map(|_| app.quotas.wait(Visitor::of_caller(&caller))).transpose()?;
     let submitted = app.tracker.submit(submit).await?;
-    let (mut response, location) = match prefer.wait() {
-        Some(longest) if !has_ended(&submitted.operation) => {
+    let (mut response, location) = match prefer.wait().zip(place) {
+        Some((longest, place)) if !has_ended(&submitted.operation) => {
             let id = submitted.operation.spec.id;
-            let operation = wait::until(&app, &Opened::ByToken(caller, id), longest, has_ended).await?;
+            let opened = Opened::ByToken(caller, id);
+            let waited = wait::until(&app, &opened, longest, place, has_ended).await;
+            // It is durable, whatever came of the wait.
+            let operation = waited.unwrap_or_else(|_| Arc::new(submitted.operation));
             let status = status(prefer, submitted.replayed, &operation);
             (answer::operation(&app, status, &operation)?, base.operation(id))
         }

@@ -10,10 +10,11 @@ use crate::auth::{Caller, Denied};
 use crate::http::app::App;
 use crate::http::arrival::Arrival;
 use crate::http::error::ApiError;
+use crate::http::quota::Visitor;
 use crate::http::read::work::BadReport;
 use crate::http::schema::{ErrorBody, WorkRequest};
 use crate::http::view::OperationView;
-use crate::http::{answer, body, read};
+use crate::http::{answer, read};
 use crate::limits;
 use crate::operation::{Json, OperationId, Traceparent};
 use crate::tracker::Handed;
@@ -126,7 +127,7 @@ pub(super) async fn work(
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     let address = app.proxies.asked(arrival.peer, &head.headers).ip;
-    let body = body::read_json(&head.headers, body, limits::WORK_BODY_BYTES_MAX).await?;
+    let body = app.read_json(&caller, &head.headers, body, limits::WORK_BODY_BYTES_MAX).await?;
     let call = read::work::read(&body, &caller)?;
     drop(body);
 
@@ -150,8 +151,10 @@ pub(super) async fn work(
         reports,
         claim: call.claim,
     };
-    let waits = exchange.claim.as_ref().is_some_and(|claim| claim.wait_until.is_some());
-    let _place = if waits { Some(app.quotas.claim(&caller)?) } else { None };
+    // With reports it does not.
+    let waits = exchange.reports.is_empty()
+        && exchange.claim.as_ref().is_some_and(|claim| claim.wait_until.is_some());
+    let _place = waits.then(|| app.quotas.wait(Visitor::of_caller(&caller))).transpose()?;
     let (exchanged, handed) = tokio::select! {
         biased;
         exchanged = app.tracker.exchange(exchange) => exchanged?,

@@ -50,7 +50,7 @@ pub use copy::Copied;
 pub(super) use error::Fault;
 pub use error::OpenError;
 pub(super) use open::refusal;
-pub use open::{Options, is_there, open};
+pub use open::{Options, hold, is_there, open};
 pub use reader::SqliteReader;
 pub(super) use source::{Source, Standing};
 

@@ -147,7 +147,8 @@ pub(super) fn private(file: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)
 }
 
-pub(super) fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
+/// Holds a directory for this server alone, until the answer is dropped.
+pub fn hold(directory: &Path) -> std::result::Result<File, OpenError> {
     let io = |error: std::io::Error| OpenError::Io {
         directory: directory.to_owned(),
         what: format!("its lock file: {error}"),

@@ -9,7 +9,7 @@ use super::{Rig, accepted, claim, completed, failed, submit};
 use crate::limits;
 use crate::operation::{Command, Lane, Outcome, Refusal, State, Status, TenantId};
 use crate::store::{AllTenants, Whose};
-use crate::tracker::entry::{Denied, Entry, ReportOutcome};
+use crate::tracker::entry::{Denied, Entry, Order, ReportOutcome};
 use crate::tracker::inbox::{Door, Inbox};
 use crate::tracker::{Tracker, Waiting};
 
@@ -259,4 +259,27 @@ fn a_tenant_that_floods_leaves_room_and_every_other_place_to_the_others() {
         (0..10).all(|n| first.contains(&format!("modest-{n}"))),
         "nobody waits for a whole line: {first:?}"
     );
+}
+
+#[test]
+fn a_tenant_that_patches_without_end_holds_up_nobody_elses_reports_and_patches() {
+    const MOST: usize = 1024;
+    let inbox = Inbox::new(MOST);
+    let hand = |tenant: &str| {
+        let wish = submit("t");
+        let tenant = TenantId::parse(tenant).unwrap();
+        let (id, actor) = (wish.submission.spec.id, wish.actor);
+        let order = Order { tenant, id, command: Command::EndLinks, expected: None, actor };
+        inbox.hand(Entry::Command(order, oneshot::channel().0))
+    };
+    assert_eq!((0..2 * MOST).take_while(|_| hand("greedy").is_ok()).count(), MOST / 2);
+    assert!(matches!(hand("greedy"), Err(Denied::Overloaded)));
+    hand("modest").expect("there is room for whoever asks for little");
+    inbox.hand(Entry::Return(Vec::new())).expect("what is bounded by the leases is never refused");
+    let batch = inbox.drain(Instant::now());
+    assert!(matches!(batch.entries[0], Entry::Return(_)), "it goes first");
+    assert_eq!(batch.entries.len(), 1 + limits::TURN_ORDERS_MAX);
+    let is_modest =
+        |entry: &Entry| matches!(entry, Entry::Command(order, _) if order.tenant.as_str() == "modest");
+    assert!(batch.entries[..3].iter().any(is_modest), "nobody waits for a whole line");
 }

@@ -7,6 +7,7 @@ use longrun_postgres::{Database, PgBouncer, Postgres, Stop, either};
 use serde_json::{Value, json};
 
 use super::{OPERATIONS, ask, report, taken};
+use crate::support::cli::{longrun, run};
 use crate::support::{Client, Server, until, within};
 
 /// One operation through both nodes, and a watcher of it at each.
@@ -111,4 +112,16 @@ mod alone {
         // The standby of a standby is nobody: it confirms alone.
         tokio::time::timeout(Duration::from_secs(30), lives_at_both(&clients[0], &clients[1])).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn two_nodes_share_a_database_and_no_directory() {
+    let database = Database::create();
+    let first = Server::node(&database.url(), &["--workers", "0"]);
+    let mut second = longrun(&["serve", "--listen", "127.0.0.1:0", "--store", &database.url(), "--data"]);
+    second.arg(first.data());
+    let ended = run(second);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("another"), "{ended:?}");
+    assert_eq!(first.client().get("/readyz").await.status, StatusCode::OK);
 }
