@@ -91,7 +91,7 @@ impl Traces {
     /// An operation that began, after it might have for so long.
     pub fn waited(&self, operation: &Operation, waited: Duration, until: Timestamp) {
         let Some(parent) = recorded(operation) else { return };
-        let span = SpanBuilder::from_name("longrun wait").with_attributes(of(operation));
+        let span = SpanBuilder::from_name("longrun.wait").with_attributes(of(operation));
         let until = system(until);
         self.record(parent, span, until.checked_sub(waited).unwrap_or(until), until, None);
     }
@@ -101,7 +101,7 @@ impl Traces {
         let Some(parent) = recorded(operation) else { return };
         let mut attributes = of(operation);
         attributes.push(KeyValue::new("longrun.outcome", how.map_or("completed", Outcome::as_str)));
-        let span = SpanBuilder::from_name("longrun attempt").with_attributes(attributes);
+        let span = SpanBuilder::from_name("longrun.attempt").with_attributes(attributes);
         let failed = how.filter(|how| *how != Outcome::Released).map(|how| Status::error(how.as_str()));
         self.record(parent, span, system(began), system(ended), failed);
     }

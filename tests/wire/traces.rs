@@ -80,7 +80,7 @@ async fn a_trace_that_is_recorded_shows_the_request_the_wait_and_each_attempt() 
     ended(&client, &second, json!({ "status": "Completed" })).await;
     let spans = collector.trace(&trace, 5).await;
     let names: Vec<&str> = spans.iter().map(|span| &*span.name).collect();
-    let (attempt, wait) = ("longrun attempt", "longrun wait");
+    let (attempt, wait) = ("longrun.attempt", "longrun.wait");
     assert_eq!(names, ["POST /v1.0/operations", attempt, attempt, wait, wait]);
     for span in &spans {
         assert_eq!((&*span.parent, &*span.service), (CALLER, "longrun"), "{span:?}");
