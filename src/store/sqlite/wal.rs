@@ -18,8 +18,9 @@ use super::open::is_read_at_length;
 pub(super) const PAGE_BYTES: u32 = 4096;
 /// Growth after which the thread copies.
 const COPY_EVERY: u32 = (4 << 20) / PAGE_BYTES;
-/// Length beyond which the writer sees to it that the log begins anew.
-pub(super) const LONGEST_BYTES: u32 = 64 << 20;
+/// Length beyond which the writer sees to it that the log begins anew. A longer one costs no fewer commits, and whoever waits for
+/// that turn the longer: the file is synced then.
+pub(super) const LONGEST_BYTES: u32 = 16 << 20;
 const LONGEST: u32 = LONGEST_BYTES / PAGE_BYTES;
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]

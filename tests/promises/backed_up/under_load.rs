@@ -169,16 +169,16 @@ async fn a_copy_that_takes_long_holds_nobody_up() {
         }
         began.elapsed()
     };
-    let usual = grown_to(40).await;
-    // Beyond 64 MiB it would begin anew, and each try would wait for the reader.
-    grown_to(72).await;
-    let beyond = grown_to(112).await;
-    assert!(beyond < 3 * usual + Duration::from_secs(2), "{usual:?} for 40 MiB, then {beyond:?}");
+    let usual = grown_to(12).await;
+    // Beyond 16 MiB it would begin anew, and each try would wait for the reader.
+    grown_to(24).await;
+    let beyond = grown_to(64).await;
+    assert!(beyond < 8 * usual + Duration::from_secs(2), "{usual:?} for 12 MiB, then {beyond:?} for 40");
 
     drop((reader, lock));
     for _ in 0..200 {
         client.submit(&body).await;
     }
-    assert!(log() < 112 + 16, "it begins anew once it may: {} MiB", log());
+    assert!(log() < 64 + 16, "it begins anew once it may: {} MiB", log());
     stop(server);
 }
