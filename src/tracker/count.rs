@@ -1,5 +1,5 @@
 //! What turns add to the metrics: how long the store took over them, and each transition once it is durable, once, at the
-//! node that committed it; those are logged, too.
+//! node that committed it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::intake::Intake;
 use super::turn::Turn;
 use crate::metrics::{OfQueue, Operations};
-use crate::operation::{Attempt, Event, EventKind, Lane, Operation, State, Status};
+use crate::operation::{Attempt, Event, EventKind, Lane, Operation, Outcome, State, Status, Timestamp};
 use crate::store::StoreError;
 use crate::store::turn::{Recorded, Touched, Touches, WorkingSet};
 
@@ -43,27 +43,51 @@ impl Intake {
 }
 
 impl Turn {
-    /// Counts and logs what became of operations.
+    /// Counts what became of operations.
     pub(super) fn tell(&self, operations: &Operations) {
-        self.log();
         let mut queues = Queues { operations, last: None };
         for Recorded { touched, event } in &self.changes.events {
             let queue = queues.of(&event.operation.spec.lane);
             count_event(queue, event, &self.changes.operations[*touched]);
         }
-        for (attempt, operation) in self.attempts_ended() {
-            let queue = queues.of(&operation.spec.lane);
-            queue.attempt_has_ended(Some(attempt.outcome), attempt.ended.since(attempt.started));
+        for AttemptEnded { operation, began, at, how } in self.attempts_ended() {
+            queues.of(&operation.spec.lane).attempt_has_ended(how, at.since(began));
         }
     }
 
-    /// The attempts that ended otherwise than well, and the operations that they were of.
-    pub(super) fn attempts_ended(&self) -> impl Iterator<Item = (&Attempt, &Operation)> {
-        self.changes.attempts.iter().filter_map(|attempt| {
+    /// The attempts that ended: of those that did well only their operation tells, of the others they do themselves.
+    pub(super) fn attempts_ended(&self) -> impl Iterator<Item = AttemptEnded<'_>> {
+        let well =
+            self.changes.events.iter().filter_map(|Recorded { event, .. }| match &event.operation.state {
+                State::Completed { at, .. } if !event.operation.spec.external && !had_ended(event) => {
+                    let operation = &event.operation;
+                    Some(AttemptEnded {
+                        operation,
+                        began: operation.started.unwrap_or(*at),
+                        at: *at,
+                        how: None,
+                    })
+                }
+                _ => None,
+            });
+        let otherwise = self.changes.attempts.iter().filter_map(|attempt| {
             let touched = &self.changes.operations[self.place(attempt.seq)?];
-            Some((attempt, touched.after.as_ref().or(touched.before.as_deref())?))
-        })
+            let operation = touched.after.as_ref().or(touched.before.as_deref())?;
+            let &Attempt { started: began, ended: at, outcome, .. } = attempt;
+            Some(AttemptEnded { operation, began, at, how: Some(outcome) })
+        });
+        well.chain(otherwise)
     }
+}
+
+/// An attempt that has ended.
+pub(super) struct AttemptEnded<'t> {
+    /// What it was of.
+    pub(super) operation: &'t Operation,
+    pub(super) began: Timestamp,
+    pub(super) at: Timestamp,
+    /// How, unless well.
+    pub(super) how: Option<Outcome>,
 }
 
 /// The queues of one turn: most often it is the same one again.
@@ -83,7 +107,7 @@ impl<'t> Queues<'t> {
 }
 
 fn count_event(queue: &OfQueue, event: &Event, touched: &Touched) {
-    let Event { kind, status_before, operation, .. } = event;
+    let Event { kind, operation, .. } = event;
     match kind {
         EventKind::Created => {
             queue.created.inc();
@@ -99,20 +123,17 @@ fn count_event(queue: &OfQueue, event: &Event, touched: &Touched) {
         }
         _ => {}
     }
-    let had_ended = *kind == EventKind::Deleted || status_before.is_some_and(Status::is_terminal);
-    if had_ended {
-        return;
-    }
     match &operation.state {
-        State::Completed { at, .. } => {
-            queue.has_ended(None);
-            if !operation.spec.external {
-                queue.attempt_has_ended(None, at.since(operation.started.unwrap_or(*at)));
-            }
-        }
+        _ if had_ended(event) => {}
+        State::Completed { .. } => queue.has_ended(None),
         State::Failed { outcome, .. } => queue.has_ended(Some(*outcome)),
         _ => {}
     }
+}
+
+/// Whether its operation had ended before.
+fn had_ended(event: &Event) -> bool {
+    event.kind == EventKind::Deleted || event.status_before.is_some_and(Status::is_terminal)
 }
 
 /// How long an operation that has started was one that might. One that became so in this very turn waited for nothing.

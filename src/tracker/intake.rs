@@ -298,6 +298,7 @@ impl Intake {
     /// After the commit: what is done by it, and what falls due next.
     fn settle(&mut self, finished: &Finished, chores: Chores) -> Result<(), StoreError> {
         let turn = &finished.turn;
+        turn.log();
         turn.tell(&self.shared.metrics.operations);
         if let Some(traces) = &self.shared.traces {
             turn.trace(traces);

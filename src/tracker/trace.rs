@@ -1,8 +1,8 @@
 //! The spans of a turn, once it is durable: at the node that committed it, and of operations whose caller records a trace.
 
-use super::count::waited;
+use super::count::{AttemptEnded, waited};
 use super::turn::Turn;
-use crate::operation::{EventKind, State, Status};
+use crate::operation::EventKind;
 use crate::store::turn::Recorded;
 use crate::traces::Traces;
 
@@ -14,17 +14,9 @@ impl Turn {
             if event.kind == EventKind::Started && operation.lease().is_some() {
                 traces.waited(operation, waited(event, &self.changes.operations[*touched]), event.at);
             }
-            let had_ended =
-                event.kind == EventKind::Deleted || event.status_before.is_some_and(Status::is_terminal);
-            if let State::Completed { at, .. } = operation.state
-                && !operation.spec.external
-                && !had_ended
-            {
-                traces.attempt(operation, operation.started.unwrap_or(at), at, None);
-            }
         }
-        for (attempt, operation) in self.attempts_ended() {
-            traces.attempt(operation, attempt.started, attempt.ended, Some(attempt.outcome));
+        for AttemptEnded { operation, began, at, how } in self.attempts_ended() {
+            traces.attempt(operation, began, at, how);
         }
     }
 }
