@@ -13,6 +13,7 @@ mod arrival;
 mod body;
 pub mod connection;
 mod cors;
+mod counts;
 mod denied;
 mod docs;
 pub mod error;

@@ -1,14 +1,14 @@
 //! What one token, or the links to one operation, may take of this node at a time: creates, calls that wait, streams of
 //! events. So no single client takes all of what others need, too. While no token was made, nobody is told apart.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::{SmallVec, smallvec};
 
+use super::counts::Counts;
 use super::error::{ApiError, Code};
 use super::opened::Opened;
 use crate::auth::Caller;
@@ -26,7 +26,7 @@ pub struct Quotas {
     waiting: Crowd,
     watching: Crowd,
     /// How many bulk requests of each tenant are answered.
-    bulks: Mutex<HashMap<TenantId, usize>>,
+    bulks: Counts<TenantId>,
 }
 
 impl Quotas {
@@ -37,7 +37,7 @@ impl Quotas {
             creates: DashMap::new(),
             waiting: Crowd::new(limits::TOKEN_WAITING_MAX, limits::LINK_WAITING_MAX),
             watching: Crowd::new(limits::TOKEN_WATCHERS_MAX, limits::LINK_WATCHERS_MAX),
-            bulks: Mutex::default(),
+            bulks: Counts::default(),
         }
     }
 
@@ -65,7 +65,7 @@ impl Quotas {
     /// A place among the bulk requests that are answered; 429 where a tenant has as many as are left, so that half stays for the
     /// others.
     pub(super) fn bulk(self: &Arc<Self>, tenant: &TenantId) -> Result<BulkPlace, ApiError> {
-        let mut bulks = self.bulks();
+        let mut bulks = self.bulks.lock();
         let (all, own) = (bulks.values().sum::<usize>(), bulks.get(tenant).copied().unwrap_or(0));
         if all + own >= limits::BULK_REQUESTS_MAX {
             let message = "as many bulk requests are being answered as may";
@@ -73,10 +73,6 @@ impl Quotas {
         }
         bulks.insert(tenant.clone(), own + 1);
         Ok(BulkPlace { quotas: self.clone(), tenant: tenant.clone() })
-    }
-
-    fn bulks(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {
-        self.bulks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,16 +114,12 @@ enum Party {
 struct Crowd {
     of_token: usize,
     of_link: usize,
-    counts: Mutex<HashMap<Party, usize>>,
+    counts: Counts<Party>,
 }
 
 impl Crowd {
     fn new(of_token: usize, of_link: usize) -> Self {
-        Self { of_token, of_link, counts: Mutex::default() }
-    }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<Party, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { of_token, of_link, counts: Counts::default() }
     }
 
     fn take(&self, visitor: Option<Visitor>) -> Result<Place<'_>, ApiError> {
@@ -147,7 +139,7 @@ impl Crowd {
     fn enter(&self, visitor: Option<&Visitor>) -> Option<()> {
         let Some(visitor) = visitor else { return Some(()) };
         let parties = self.parties(visitor);
-        let mut counts = self.counts();
+        let mut counts = self.counts.lock();
         let fits = |(party, most): &(Party, usize)| counts.get(party).is_none_or(|count| count < most);
         if !parties.iter().all(fits) {
             return None;
@@ -160,14 +152,8 @@ impl Crowd {
 
     fn leave(&self, visitor: Option<&Visitor>) {
         let Some(visitor) = visitor else { return };
-        let mut counts = self.counts();
         for (party, _) in self.parties(visitor) {
-            if let Some(count) = counts.get_mut(&party) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(&party);
-                }
-            }
+            self.counts.give_back(&party, 1);
         }
     }
 }
@@ -211,11 +197,7 @@ pub(super) struct BulkPlace {
 
 impl Drop for BulkPlace {
     fn drop(&mut self) {
-        let mut bulks = self.quotas.bulks();
-        if let Some(count) = bulks.get_mut(&self.tenant) {
-            *count -= 1;
-        }
-        bulks.retain(|_, count| *count > 0);
+        self.quotas.bulks.give_back(&self.tenant, 1);
     }
 }
 
@@ -332,7 +314,7 @@ mod tests {
             assert_eq!(fill("greedy").len(), 1, "what ends gives its place back");
         }
         drop(greedy);
-        assert!(quotas.bulks().is_empty());
+        assert!(quotas.bulks.lock().is_empty());
     }
 
     #[test]
@@ -348,13 +330,13 @@ mod tests {
             places.push(crowd.take(visitor.clone()).unwrap());
             assert!(crowd.take(visitor).is_err());
         }
-        assert!(crowd.counts().is_empty());
+        assert!(crowd.counts.lock().is_empty());
         // However many links a tenant makes.
         let links = [link(1), link(1), link(2)].map(|link| crowd.take(link).unwrap());
         assert!(crowd.take(link(3)).is_err() && crowd.take(token("a")).is_ok());
         drop(links);
-        assert!(crowd.counts().is_empty());
+        assert!(crowd.counts.lock().is_empty());
         let nobody: Vec<_> = (0..10).map(|_| crowd.take(None).unwrap()).collect();
-        assert_eq!((nobody.len(), crowd.counts().len()), (10, 0));
+        assert_eq!((nobody.len(), crowd.counts.lock().len()), (10, 0));
     }
 }

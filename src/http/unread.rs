@@ -1,31 +1,27 @@
 //! Large answers that their clients have not read yet. Each is memory for as long as its client likes, so they are counted, and
 //! where there are too many the next is refused. Small ones go where the system keeps what it sends.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::counts::Counts;
 use super::error::ApiError;
 use crate::limits;
 use crate::operation::TenantId;
 
 /// Bytes of them, by whose they are.
 #[derive(Debug, Default)]
-pub(super) struct Unread(Mutex<HashMap<TenantId, usize>>);
+pub(super) struct Unread(Counts<TenantId>);
 
 impl Unread {
-    fn counts(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The bytes of an answer, counted until the last of them was handed on; 429 where as many as may are unread.
     pub(super) fn hold(self: &Arc<Self>, tenant: &TenantId, mut bytes: Vec<u8>) -> Result<Bytes, ApiError> {
         let size = bytes.len();
         if size < limits::UNREAD_COUNTED_BYTES_MIN {
             return Ok(bytes.into());
         }
-        let mut counts = self.counts();
+        let mut counts = self.0.lock();
         let (all, own) = (counts.values().sum::<usize>(), counts.get(tenant).copied().unwrap_or_default());
         if all + size > limits::UNREAD_BYTES_MAX || own + size > limits::UNREAD_BYTES_MAX / 2 {
             return Err(ApiError::too_many("as many bytes of answers as may are unread yet"));
@@ -52,13 +48,7 @@ impl AsRef<[u8]> for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut counts = self.unread.counts();
-        if let Some(own) = counts.get_mut(&self.tenant) {
-            *own -= self.bytes.len();
-            if *own == 0 {
-                counts.remove(&self.tenant);
-            }
-        }
+        self.unread.0.give_back(&self.tenant, self.bytes.len());
     }
 }
 
@@ -87,6 +77,6 @@ mod tests {
         drop(rest);
         held.push(take(&one, PART).unwrap());
         drop((held, others));
-        assert!(unread.counts().is_empty());
+        assert!(unread.0.lock().is_empty());
     }
 }
