@@ -74,6 +74,8 @@ pub struct SqliteStore {
     space: space::Space,
     health: Arc<Health>,
     epoch: u32,
+    /// Open until no connection is: closing it drops the locks that SQLite has on the file.
+    _synced: Arc<File>,
     /// Last, so that nobody else opens the file before it is closed.
     lock: File,
 }

@@ -90,11 +90,13 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
 
     let health = Arc::new(Health::default());
     let copier = connection(&file, OpenFlags::default(), OTHER_CACHE_KIB).map_err(refuse)?;
-    let log = Log::watch(&mut writer, copier, health.clone()).map_err(refuse)?;
+    let synced = File::open(&file).map(Arc::new).map_err(|error| refuse(error.into()))?;
+    let log = Log::watch(&mut writer, copier, synced.clone(), health.clone()).map_err(refuse)?;
     let reader =
-        SqliteReader::open(file.clone(), clock.clone(), epoch, resident.damage.clone()).map_err(refuse)?;
+        SqliteReader::open(file.clone(), synced.clone(), clock.clone(), epoch, resident.damage.clone())
+            .map_err(refuse)?;
     sync(&directory).map_err(|error| refuse(error.into()))?;
-    let store = SqliteStore { log, writer, resident, clock, space, health, epoch, lock };
+    let store = SqliteStore { log, writer, resident, clock, space, health, epoch, _synced: synced, lock };
     Ok((store, Arc::new(reader)))
 }
 

@@ -1,6 +1,7 @@
 //! The reading half: a few connections that only read, each call one short read transaction on a thread that may block.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -62,10 +63,18 @@ pub(super) struct Inner {
     /// Lanes seen so far. What a committed row names never changes, so each is read once.
     lanes: RwLock<HashMap<LaneId, Arc<Lane>>>,
     pub(super) damage: Arc<Damage>,
+    /// Open until no connection is: closing it drops the locks that SQLite has on the file.
+    _synced: Arc<File>,
 }
 
 impl SqliteReader {
-    pub(super) fn open(file: PathBuf, clock: Arc<Clock>, epoch: u32, damage: Arc<Damage>) -> Result<Self> {
+    pub(super) fn open(
+        file: PathBuf,
+        synced: Arc<File>,
+        clock: Arc<Clock>,
+        epoch: u32,
+        damage: Arc<Damage>,
+    ) -> Result<Self> {
         let idle = (0..CONNECTIONS).map(|_| open::reading(&file)).collect::<Result<Vec<_>>>()?;
         let inner = Inner {
             file,
@@ -74,6 +83,7 @@ impl SqliteReader {
             scans: Semaphore::new(SCANS),
             lanes: RwLock::default(),
             damage,
+            _synced: synced,
         };
         Ok(Self { inner: Arc::new(inner), clock, epoch })
     }

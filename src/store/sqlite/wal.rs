@@ -1,11 +1,12 @@
-//! Keeps the write-ahead log short without ever syncing it inside a commit.
+//! Keeps the write-ahead log short, and all but a little of that work away from the writer.
 //!
 //! A thread copies the log back into the file every few MiB, which holds nobody up but under load never catches up with
-//! the writer, so the log would grow for ever. Beyond a bound the writer therefore does the rest itself, between turns.
+//! the writer, so the log would grow for ever. Once it is long, the thread syncs the file, too; what has come meanwhile is
+//! little, and the writer copies and syncs that itself, between turns, and begins the log anew.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -18,49 +19,60 @@ use super::open::is_read_at_length;
 pub(super) const PAGE_BYTES: u32 = 4096;
 /// Growth after which the thread copies.
 const COPY_EVERY: u32 = (4 << 20) / PAGE_BYTES;
-/// Length beyond which the writer sees to it that the log begins anew. A longer one costs no fewer commits, and whoever waits for
-/// that turn the longer: the file is synced then.
-pub(super) const LONGEST_BYTES: u32 = 16 << 20;
+/// Length beyond which the thread prepares that the log begins anew.
+pub(super) const LONG_BYTES: u32 = 8 << 20;
+const LONG: u32 = LONG_BYTES / PAGE_BYTES;
+/// Length beyond which the writer waits for the thread, so that the log is bounded however slow the disk is.
+pub(super) const LONGEST_BYTES: u32 = 4 * LONG_BYTES;
 const LONGEST: u32 = LONGEST_BYTES / PAGE_BYTES;
 
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Signal {
+/// What the thread is asked for, the more after the less.
+#[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted {
     #[default]
-    Rest,
+    Nothing,
     Copy,
+    /// A copy that is synced.
+    Sync,
     Stop,
 }
 
 #[derive(Default)]
 struct Shared {
-    signal: Mutex<Signal>,
+    wanted: Mutex<Wanted>,
     changed: Condvar,
     /// Frames in the log as of the last commit.
     frames: AtomicU32,
 }
 
 impl Shared {
-    fn send(&self, signal: Signal) {
-        let mut standing = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
-        if *standing != Signal::Stop {
-            *standing = signal;
-        }
-        drop(standing);
-        self.changed.notify_one();
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a signal; none: the end.
-    fn wait(&self) -> Option<()> {
-        let standing = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut standing = self
+    fn want(&self, more: Wanted) {
+        let mut wanted = self.wanted();
+        *wanted = more.max(*wanted);
+        drop(wanted);
+        self.changed.notify_all();
+    }
+
+    /// Waits until it is something other; what it is then.
+    fn wait_while(&self, standing: impl Fn(Wanted) -> bool) -> Wanted {
+        *self
             .changed
-            .wait_while(standing, |signal| *signal == Signal::Rest)
-            .unwrap_or_else(PoisonError::into_inner);
-        if *standing == Signal::Stop {
-            return None;
+            .wait_while(self.wanted(), |wanted| standing(*wanted))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It was done, unless more has been asked for meanwhile.
+    fn done(&self, what: Wanted) {
+        let mut wanted = self.wanted();
+        if *wanted == what {
+            *wanted = Wanted::Nothing;
         }
-        *standing = Signal::Rest;
-        Some(())
+        drop(wanted);
+        self.changed.notify_all();
     }
 }
 
@@ -70,13 +82,20 @@ pub(super) struct Log {
     thread: Option<JoinHandle<()>>,
     /// Frames when the thread was last asked to copy.
     asked: u32,
-    /// Frames at which the writer tries (again) to begin anew.
-    longest: u32,
+    /// Frames at which it is (again) prepared that the log begins anew.
+    long: u32,
+    /// Whether that has been asked for.
+    preparing: bool,
 }
 
 impl Log {
-    /// Watches the commits of `writer`; `copier` is the thread's own connection.
-    pub(super) fn watch(writer: &mut Connection, copier: Connection, health: Arc<Health>) -> Result<Self> {
+    /// Watches the commits of `writer`; `copier` is the thread's own connection, to `file`.
+    pub(super) fn watch(
+        writer: &mut Connection,
+        copier: Connection,
+        file: Arc<File>,
+        health: Arc<Health>,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let told = shared.clone();
         writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, frames: std::ffi::c_int| {
@@ -85,27 +104,38 @@ impl Log {
         }))?;
         let at_work = shared.clone();
         let thread = std::thread::Builder::new().name("longrun-wal".to_owned()).spawn(move || {
-            while at_work.wait().is_some() {
-                if let Err(fault) = run(&copier, CheckpointMode::PASSIVE) {
+            loop {
+                let wanted = at_work.wait_while(|wanted| wanted == Wanted::Nothing);
+                if wanted == Wanted::Stop {
+                    return;
+                }
+                if let Err(fault) = copy(&copier, (wanted == Wanted::Sync).then_some(&file)) {
                     note(&fault, &health);
                 }
+                at_work.done(wanted);
             }
         })?;
-        Ok(Self { shared, thread: Some(thread), asked: 0, longest: LONGEST })
+        Ok(Self { shared, thread: Some(thread), asked: 0, long: LONG, preparing: false })
     }
 
     /// After a commit: time to copy?
     pub(super) fn committed(&mut self) {
         let frames = self.shared.frames.load(Ordering::Relaxed);
         if frames < self.asked {
-            // The log began anew.
-            self.asked = 0;
-            self.longest = LONGEST;
+            self.began_anew();
         }
-        if frames - self.asked >= COPY_EVERY {
+        if frames >= self.long && !self.preparing {
+            self.preparing = true;
             self.asked = frames;
-            self.shared.send(Signal::Copy);
+            self.shared.want(Wanted::Sync);
+        } else if frames - self.asked >= COPY_EVERY {
+            self.asked = frames;
+            self.shared.want(Wanted::Copy);
         }
+    }
+
+    fn began_anew(&mut self) {
+        (self.asked, self.long, self.preparing) = (0, LONG, false);
     }
 
     /// Between turns: begins the log anew when it has become too long. The file is kept and written over, which costs
@@ -114,22 +144,26 @@ impl Log {
     /// Each try waits for those who read: the server's own are gone soon. Who reads the whole file, as for a copy, needs the log
     /// until he is through, and says so by a lock on `held`: nothing waits for him.
     pub(super) fn shorten(&mut self, writer: &Connection, held: &File, health: &Health) {
+        if !self.preparing {
+            return;
+        }
         let frames = self.shared.frames.load(Ordering::Relaxed);
-        if frames < self.longest {
+        if frames < self.long.saturating_add(LONGEST - LONG) && *self.shared.wanted() != Wanted::Nothing {
             return;
         }
+        self.shared.wait_while(|wanted| wanted != Wanted::Nothing);
         if is_read_at_length(held) {
-            self.longest = frames + COPY_EVERY;
+            (self.long, self.preparing) = (frames + COPY_EVERY, false);
             return;
         }
-        match run(writer, CheckpointMode::RESTART) {
+        match checkpoint(writer, CheckpointMode::RESTART) {
             Ok(()) => {
                 self.shared.frames.store(0, Ordering::Relaxed);
-                (self.asked, self.longest) = (0, LONGEST);
+                self.began_anew();
             }
             Err(fault) => {
-                // The thread is at it, or a reader still needs the log: a little later, then.
-                self.longest += COPY_EVERY / 4;
+                // A reader still needs the log: a little later, then.
+                (self.long, self.preparing) = (frames + COPY_EVERY / 4, false);
                 note(&fault, health);
             }
         }
@@ -138,7 +172,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.shared.send(Signal::Stop);
+        self.shared.want(Wanted::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -153,7 +187,16 @@ pub(super) fn free_bytes(connection: &Connection) -> u64 {
     pages.map_or(0, |pages| u64::from(pages) * u64::from(PAGE_BYTES))
 }
 
-fn run(connection: &Connection, mode: CheckpointMode) -> Result<()> {
+/// As much as goes without holding anybody up; SQLite syncs the file only where that is all of the log.
+fn copy(copier: &Connection, sync: Option<&Arc<File>>) -> Result<()> {
+    checkpoint(copier, CheckpointMode::PASSIVE)?;
+    if let Some(file) = sync {
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+fn checkpoint(connection: &Connection, mode: CheckpointMode) -> Result<()> {
     connection.wal_checkpoint_v2(None::<&str>, mode)?;
     Ok(())
 }

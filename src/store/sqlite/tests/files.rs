@@ -156,7 +156,8 @@ fn the_log_stays_bounded_under_a_steady_load() {
         house.submit(&fresh);
         longest = longest.max(fs::metadata(&log).unwrap().len());
     }
-    assert!(longest < 2 * u64::from(wal::LONGEST_BYTES), "{longest}");
+    // And one turn: what is beyond the bound is seen between turns.
+    assert!(longest < u64::from(wal::LONGEST_BYTES) + (4 << 20), "{longest}");
 }
 
 #[test]
