@@ -114,6 +114,10 @@ pub const TURN_SUBMITS_MAX: usize = 512;
 /// Lines of all bulk requests together that are on their way to the store: a quarter of a turn, so that who submits one
 /// operation never waits behind many.
 pub const BULK_LINES_MAX: usize = TURN_SUBMITS_MAX / 4;
+/// The same while others submit one operation at a time: the turn that they wait for is then hardly longer for it.
+pub const BULK_LINES_BESIDE_OTHERS_MAX: usize = BULK_LINES_MAX / 4;
+/// How long after the last of those that is so.
+pub const BULK_HEEDS_OTHERS: Duration = Duration::from_secs(1);
 /// Bulk requests that are answered at a time, of which one tenant alone may have half: each may hold some MiB.
 pub const BULK_REQUESTS_MAX: usize = 8;
 /// When a bulk request that finds no place may come again.

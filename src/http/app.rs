@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::arrival::Arrival;
 use super::body;
+use super::bulk_lines::BulkLines;
 use super::error::ApiError;
 use super::forwarded::Proxies;
 use super::headers::Base;
@@ -27,7 +28,7 @@ pub struct App(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     parts: Parts,
-    bulk_lines: Semaphore,
+    bulk_lines: BulkLines,
     pages: Semaphore,
     unread: Arc<Unread>,
 }
@@ -58,14 +59,14 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
             parts,
-            bulk_lines: Semaphore::new(limits::BULK_LINES_MAX),
+            bulk_lines: BulkLines::default(),
             pages: Semaphore::new(limits::LARGE_PAGES_AT_ONCE_MAX),
             unread: Arc::default(),
         }))
     }
 
     /// Places of bulk requests' lines on their way to the store.
-    pub(super) fn bulk_lines(&self) -> &Semaphore {
+    pub(super) fn bulk_lines(&self) -> &BulkLines {
         &self.0.bulk_lines
     }
 

@@ -11,6 +11,7 @@ mod answer;
 mod app;
 mod arrival;
 mod body;
+mod bulk_lines;
 pub mod connection;
 mod cors;
 mod counts;

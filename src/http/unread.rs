@@ -1,6 +1,7 @@
 //! Large answers that their clients have not read yet. Each is memory for as long as its client likes, so they are counted, and
 //! where there are too many the next is refused. Small ones go where the system keeps what it sends.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,11 @@ use crate::operation::TenantId;
 pub(super) struct Unread(Counts<TenantId>);
 
 impl Unread {
+    /// 429 where the largest page may find no room any more: whoever does not read has none made for him in vain.
+    pub(super) fn expect_page(&self, tenant: &TenantId) -> Result<(), ApiError> {
+        fits(&self.0.lock(), tenant, limits::LIST_BYTES_MAX)
+    }
+
     /// The bytes of an answer, counted until the last of them was handed on; 429 where as many as may are unread.
     pub(super) fn hold(self: &Arc<Self>, tenant: &TenantId, mut bytes: Vec<u8>) -> Result<Bytes, ApiError> {
         let size = bytes.len();
@@ -22,15 +28,21 @@ impl Unread {
             return Ok(bytes.into());
         }
         let mut counts = self.0.lock();
-        let (all, own) = (counts.values().sum::<usize>(), counts.get(tenant).copied().unwrap_or_default());
-        if all + size > limits::UNREAD_BYTES_MAX || own + size > limits::UNREAD_BYTES_MAX / 2 {
-            return Err(ApiError::too_many("as many bytes of answers as may are unread yet"));
-        }
-        counts.insert(tenant.clone(), own + size);
+        fits(&counts, tenant, size)?;
+        *counts.entry(tenant.clone()).or_default() += size;
         drop(counts);
         bytes.shrink_to_fit();
         Ok(Bytes::from_owner(Held { bytes, unread: self.clone(), tenant: tenant.clone() }))
     }
+}
+
+/// Whether so many bytes more may be unread.
+fn fits(counts: &HashMap<TenantId, usize>, tenant: &TenantId, size: usize) -> Result<(), ApiError> {
+    let (all, own) = (counts.values().sum::<usize>(), counts.get(tenant).copied().unwrap_or_default());
+    if all + size > limits::UNREAD_BYTES_MAX || own + size > limits::UNREAD_BYTES_MAX / 2 {
+        return Err(ApiError::too_many("as many bytes of answers as may are unread yet"));
+    }
+    Ok(())
 }
 
 /// One answer, which is counted while it is there.
@@ -67,6 +79,8 @@ mod tests {
         let mut held: Vec<_> = (0..3).map(|_| take(&one, PART).unwrap()).collect();
         held.push(take(&one, PART - 1).unwrap());
         assert_eq!(take(&one, PART).unwrap_err().code(), Code::TooManyRequests);
+        unread.expect_page(&other).unwrap();
+        assert!(unread.expect_page(&one).is_err());
         // What is small is no matter.
         take(&one, limits::UNREAD_COUNTED_BYTES_MIN - 1).unwrap();
         let others: Vec<_> = (0..4).map(|_| take(&other, PART).unwrap()).collect();

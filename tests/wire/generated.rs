@@ -193,14 +193,13 @@ fn the_errors_are_documented_as_they_are() {
 }
 
 /// What no client meets, and no test has to name: how the server goes about its own work, and what its owner may set.
-const ITS_OWN: [&str; 39] = [
+const ITS_OWN: [&str; 38] = [
     "SPANS_WAITING_MAX",
     "SPANS_SENT_EVERY",
     "SPANS_SENDING",
     "SPANS_CLOSING",
     "LEASE_REST_SECONDS_MAX",
     "TICK_LATE",
-    "BULK_LINES_MAX",
     "BULK_OUTCOMES_BYTES_MAX",
     "BULK_PATIENCE",
     "TURN_REPORTS_MAX",

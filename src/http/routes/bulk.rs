@@ -143,8 +143,8 @@ struct Batch {
 }
 
 impl Batch {
-    fn is_full(&self) -> bool {
-        self.lines.len() >= limits::BULK_LINES_MAX || self.bytes >= limits::BODY_BYTES_MAX
+    fn is_full(&self, lines: usize) -> bool {
+        self.lines.len() >= lines || self.bytes >= limits::BODY_BYTES_MAX
     }
 }
 
@@ -180,16 +180,17 @@ impl Taking {
     /// The lines that are there, or the first one that comes.
     async fn batch(&mut self) -> io::Result<Batch> {
         let mut batch = Batch::default();
+        let most = self.submits.app.bulk_lines().at_once();
         // Each line has its time by itself, as a body has.
         let (mut began, mut bytes) = (Instant::now(), 0);
         loop {
-            while !batch.is_full()
+            while !batch.is_full(most)
                 && let Some(line) = self.lines.next()
             {
                 self.add(&mut batch, line);
                 (began, bytes) = (Instant::now(), 0);
             }
-            if batch.is_full() {
+            if batch.is_full(most) {
                 return Ok(batch);
             }
             let more = if batch.lines.is_empty() {
@@ -291,9 +292,7 @@ impl Submits {
         places: &[usize],
         is_last: bool,
     ) -> io::Result<Vec<Option<Outcome>>> {
-        let lines = u32::try_from(places.len()).unwrap_or(u32::MAX);
-        // Those of one request do not overtake those of another.
-        let _turn = self.app.bulk_lines().acquire_many(lines).await.map_err(io::Error::other)?;
+        let _turn = self.app.bulk_lines().places(places.len()).await;
         self.may_go_on()?;
         let tries = places.iter().map(async |&place| {
             let (number, line) = &batch.lines[place];

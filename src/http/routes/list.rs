@@ -70,6 +70,9 @@ pub(super) async fn list(
     // Whoever waits for its turn holds nothing yet. It is never closed.
     let is_large = query.limit > limits::LIST_TOP_DEFAULT || query.payloads;
     let _turn = if is_large { app.pages().acquire().await.ok() } else { None };
+    if is_large {
+        app.unread().expect_page(&caller.tenant)?;
+    }
     let Page { operations, next, count } = find(&app, &query).await?;
     let next_link = next.map(|after| format!("{base}/v1.0/operations?{}", options.next(uri.query(), after)));
     let show = |operation| Selected { view: OperationView::of(operation), select: &options.select };

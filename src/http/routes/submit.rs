@@ -74,6 +74,7 @@ pub(super) async fn submit(
 
     // Before: who finds no place is refused, and what was taken in is never.
     let place = prefer.wait().map(|_| app.quotas.wait(Visitor::of_caller(&caller))).transpose()?;
+    app.bulk_lines().heed_another();
     let submitted = app.tracker.submit(submit).await?;
     let (mut response, location) = match prefer.wait().zip(place) {
         Some((longest, place)) if !has_ended(&submitted.operation) => {
