@@ -158,8 +158,8 @@ pub(super) async fn work(
     let (exchanged, handed) = tokio::select! {
         biased;
         exchanged = app.tracker.exchange(exchange) => exchanged?,
-        // What it may have taken at this moment goes back.
-        () = caller.lapsed(|| app.tracker.reader().now()) => return Err(Denied::UnknownToken.into()),
+        // What it may have taken at this moment goes back. Who reports is answered: what was taken in stays so.
+        () = caller.lapsed(|| app.tracker.reader().now()), if waits => return Err(Denied::UnknownToken.into()),
     };
     let mut outcomes = exchanged.outcomes.into_iter();
     let outcomes = said.into_iter().filter_map(|said| match said {
