@@ -81,6 +81,7 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
             .map_err(|error| OpenError::Io { directory: directory.clone(), what: error.to_string() })?;
     }
     let refuse = |fault: Fault| refusal(&fault, &directory, &file);
+    let synced = File::open(&file).map(Arc::new).map_err(|error| refuse(error.into()))?;
 
     let Recovered { mut writer, resident, clock, epoch } = match recover(&directory, &file, &time) {
         // As while it serves: on the reserve's room what runs can end.
@@ -90,7 +91,6 @@ pub fn open(options: Options) -> std::result::Result<(SqliteStore, Arc<SqliteRea
 
     let health = Arc::new(Health::default());
     let copier = connection(&file, OpenFlags::default(), OTHER_CACHE_KIB).map_err(refuse)?;
-    let synced = File::open(&file).map(Arc::new).map_err(|error| refuse(error.into()))?;
     let log = Log::watch(&mut writer, copier, synced.clone(), health.clone()).map_err(refuse)?;
     let reader =
         SqliteReader::open(file.clone(), synced.clone(), clock.clone(), epoch, resident.damage.clone())

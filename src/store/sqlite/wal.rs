@@ -22,7 +22,8 @@ const COPY_EVERY: u32 = (4 << 20) / PAGE_BYTES;
 /// Length beyond which the thread prepares that the log begins anew.
 pub(super) const LONG_BYTES: u32 = 8 << 20;
 const LONG: u32 = LONG_BYTES / PAGE_BYTES;
-/// Length beyond which the writer waits for the thread, so that the log is bounded however slow the disk is.
+/// Length beyond which the writer waits for the thread, so that the log is bounded however slow the disk is; it grows beyond that
+/// only while others read what is in it.
 pub(super) const LONGEST_BYTES: u32 = 4 * LONG_BYTES;
 const LONGEST: u32 = LONGEST_BYTES / PAGE_BYTES;
 
@@ -37,42 +38,65 @@ enum Wanted {
     Stop,
 }
 
+/// What is between the writer and the thread.
+#[derive(Default)]
+struct Desk {
+    wanted: Wanted,
+    /// The thread is at work.
+    busy: bool,
+    /// The thread has ended.
+    left: bool,
+}
+
+impl Desk {
+    fn rests(&self) -> bool {
+        self.left || !self.busy && self.wanted == Wanted::Nothing
+    }
+}
+
 #[derive(Default)]
 struct Shared {
-    wanted: Mutex<Wanted>,
+    desk: Mutex<Desk>,
     changed: Condvar,
     /// Frames in the log as of the last commit.
     frames: AtomicU32,
 }
 
 impl Shared {
-    fn wanted(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_while(&self, standing: impl Fn(&Desk) -> bool) -> MutexGuard<'_, Desk> {
+        self.changed.wait_while(self.desk(), |desk| standing(desk)).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn want(&self, more: Wanted) {
-        let mut wanted = self.wanted();
-        *wanted = more.max(*wanted);
-        drop(wanted);
+        let mut desk = self.desk();
+        desk.wanted = more.max(desk.wanted);
         self.changed.notify_all();
     }
 
-    /// Waits until it is something other; what it is then.
-    fn wait_while(&self, standing: impl Fn(Wanted) -> bool) -> Wanted {
-        *self
-            .changed
-            .wait_while(self.wanted(), |wanted| standing(*wanted))
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Waits for work, and begins it.
+    fn take(&self) -> Wanted {
+        let mut desk = self.wait_while(|desk| desk.wanted == Wanted::Nothing);
+        desk.busy = true;
+        std::mem::take(&mut desk.wanted)
     }
 
-    /// It was done, unless more has been asked for meanwhile.
-    fn done(&self, what: Wanted) {
-        let mut wanted = self.wanted();
-        if *wanted == what {
-            *wanted = Wanted::Nothing;
-        }
-        drop(wanted);
+    fn done(&self) {
+        self.desk().busy = false;
         self.changed.notify_all();
+    }
+}
+
+/// Says that the thread has ended, even by a panic: nobody waits for it then.
+struct Leaves(Arc<Shared>);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.0.desk().left = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -102,17 +126,17 @@ impl Log {
             told.frames.store(frames.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))?;
-        let at_work = shared.clone();
+        let at_work = Leaves(shared.clone());
         let thread = std::thread::Builder::new().name("longrun-wal".to_owned()).spawn(move || {
             loop {
-                let wanted = at_work.wait_while(|wanted| wanted == Wanted::Nothing);
+                let wanted = at_work.0.take();
                 if wanted == Wanted::Stop {
                     return;
                 }
                 if let Err(fault) = copy(&copier, (wanted == Wanted::Sync).then_some(&file)) {
                     note(&fault, &health);
                 }
-                at_work.done(wanted);
+                at_work.0.done();
             }
         })?;
         Ok(Self { shared, thread: Some(thread), asked: 0, long: LONG, preparing: false })
@@ -124,7 +148,10 @@ impl Log {
         if frames < self.asked {
             self.began_anew();
         }
-        if frames >= self.long && !self.preparing {
+        if self.preparing {
+            return;
+        }
+        if frames >= self.long {
             self.preparing = true;
             self.asked = frames;
             self.shared.want(Wanted::Sync);
@@ -148,10 +175,13 @@ impl Log {
             return;
         }
         let frames = self.shared.frames.load(Ordering::Relaxed);
-        if frames < self.long.saturating_add(LONGEST - LONG) && *self.shared.wanted() != Wanted::Nothing {
+        if frames < self.long.saturating_add(LONGEST - LONG) && !self.shared.desk().rests() {
             return;
         }
-        self.shared.wait_while(|wanted| wanted != Wanted::Nothing);
+        drop(self.shared.wait_while(|desk| !desk.rests()));
+        if !health.is_sound() {
+            return;
+        }
         if is_read_at_length(held) {
             (self.long, self.preparing) = (frames + COPY_EVERY, false);
             return;
