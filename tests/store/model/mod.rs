@@ -102,7 +102,7 @@ proptest! {
 
     #[test]
     fn sqlite_and_the_model_agree_on_everything_that_can_be_seen(plans in lives()) {
-        agree(World::memory, World::sqlite, &plans)?;
+        live(&mut World::memory(), &mut World::sqlite(), &plans, &mut Duration::default())?;
     }
 }
 
